@@ -1,0 +1,141 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { type Dispatcher, Pool } from 'undici'
+import type { UpstreamFailure } from './challenge.ts'
+
+/** One request to an Email API, decided and ready to be written. */
+export interface UpstreamRequest {
+  readonly method: string
+  /** From the route, never the client's spelling. */
+  readonly path: string
+  /** Flat list of names and values. */
+  readonly headers: string[]
+  readonly body: readonly Buffer[]
+}
+
+export interface ForwardHooks {
+  /** Makes the fields of the answer to the client, a flat list of names and values. */
+  answerHeaders(headers: IncomingHttpHeaders): string[]
+  /** The upstream failed before its answer began: tell the client. */
+  fail(failure: UpstreamFailure, error: Error): void
+  /** The upstream broke off in the middle of its answer: all that is left is to break off too. */
+  broken(error: Error): void
+}
+
+export interface HttpUpstreamOptions {
+  readonly origin: string
+  readonly basePath: string
+  readonly timeoutMs: number
+  /** PEM certificates to trust besides the system's. */
+  readonly ca?: string | undefined
+}
+
+/** Connections kept towards one upstream; requests beyond wait for a free one. */
+const maxConnections = 256
+
+/** An Email API behind the gate, reached over pooled keep-alive connections. */
+export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpstreamOptions) {
+  const pool = new Pool(origin, {
+    connections: maxConnections,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    connect: { timeout: Math.min(timeoutMs, 10_000), ...(ca === undefined ? {} : { ca }) },
+  })
+
+  return {
+    origin,
+
+    /** Sends the request, and the upstream's answer straight into `outgoing`. Resolves when either side is done. */
+    forward(request: UpstreamRequest, outgoing: ServerResponse, hooks: ForwardHooks) {
+      return new Promise<void>((resolve) => {
+        const { method, path, headers, body } = request
+        const options = {
+          method: method as Dispatcher.HttpMethod,
+          path: basePath + path,
+          headers: [...headers, 'Content-Length', String(byteLength(body))],
+          // Pieces are written one after the other: joining 50 MB would hold everybody else up.
+          body: body.length > 1 ? body : (body[0] ?? null),
+        }
+        pool.dispatch(options as Dispatcher.DispatchOptions, answerInto(outgoing, hooks, resolve))
+      })
+    },
+
+    /** Waits for requests in flight. */
+    close: () => pool.close(),
+    destroy: () => pool.destroy(),
+  }
+}
+
+export type HttpUpstream = ReturnType<typeof createHttpUpstream>
+
+/** Copies an upstream's answer into the client's, at the pace at which the client takes it. */
+function answerInto(
+  outgoing: ServerResponse,
+  hooks: ForwardHooks,
+  done: () => void,
+): Dispatcher.DispatchHandler {
+  let control: Dispatcher.DispatchController | undefined
+
+  function onClientGone() {
+    if (!outgoing.writableFinished) control?.abort(new Error('the client went away'))
+    done()
+  }
+  outgoing.once('close', onClientGone)
+
+  return {
+    onRequestStart(controller) {
+      control = controller
+      // The client may have left while the request waited for a connection.
+      if (outgoing.destroyed) controller.abort(new Error('the client went away'))
+    },
+
+    onResponseStart(controller, statusCode, headers) {
+      if (statusCode < 200) return
+      // The upstream turns down the gate, not the client: a 401 would send people looking for a wrong token.
+      if (statusCode === 401 || statusCode === 407) {
+        hooks.fail('refused-gate', new Error(`the upstream answered ${statusCode}`))
+        controller.abort(new Error('the upstream refused the gate'))
+        return
+      }
+      outgoing.on('drain', () => controller.resume())
+      outgoing.writeHead(statusCode, hooks.answerHeaders(headers))
+    },
+
+    onResponseData(controller, chunk) {
+      if (!outgoing.write(chunk)) controller.pause()
+    },
+
+    onResponseEnd() {
+      outgoing.end()
+    },
+
+    onResponseError(_controller, error) {
+      if (outgoing.destroyed) return
+      if (!outgoing.headersSent) hooks.fail(failureOf(error), error)
+      else if (!outgoing.writableEnded) hooks.broken(error)
+      done()
+    },
+  }
+}
+
+function failureOf(error: Error & { code?: string }): UpstreamFailure {
+  switch (error.code) {
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'UND_ERR_BODY_TIMEOUT':
+    case 'UND_ERR_CONNECT_TIMEOUT':
+    case 'ETIMEDOUT':
+      return 'timeout'
+    case 'ECONNREFUSED':
+    case 'ECONNRESET':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'unreachable'
+    default:
+      return 'misbehaved'
+  }
+}
+
+function byteLength(chunks: readonly Buffer[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+}

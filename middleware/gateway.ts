@@ -1,0 +1,225 @@
+import { getRequestListener } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { type Context, Hono } from 'hono'
+import { createMiddleware } from 'hono/factory'
+import type { Clock } from '../src/clock.ts'
+import type { Decision } from '../src/core/decide.ts'
+import type { Log } from '../src/log.ts'
+import type { Metrics } from '../src/metrics.ts'
+import type { Random } from '../src/random.ts'
+import type { Authenticator } from '../src/service/authenticate.ts'
+import type { AssertionSigner } from '../src/service/ports.ts'
+import { authenticate } from './authenticate.ts'
+import { bearer } from './bearer.ts'
+import { readBody } from './body.ts'
+import { errorBody, type ForbiddenStatus, refuse, upstreamAnswer } from './challenge.ts'
+import { countFields } from './content.ts'
+import type { GateEnv } from './context.ts'
+import { createHttpUpstream, type HttpUpstream, type UpstreamRequest } from './forward.ts'
+import { answerHeaders, upstreamHeaders } from './headers.ts'
+import { createRouteMatcher, type Route, sendRoutes } from './routes.ts'
+import { clientGone, refuseTooLarge, sender } from './sender.ts'
+
+export type Stream = 'transactional' | 'bulk' | 'sandbox'
+
+export interface HttpGatewayDeps {
+  readonly authenticator: Authenticator
+  readonly assertions: AssertionSigner
+  readonly clock: Clock
+  readonly random: Pick<Random, 'uuid'>
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+export interface HttpGatewayOptions {
+  /** The Email API of each stream; only the transactional one has to be there. */
+  readonly upstreams: { readonly transactional: UpstreamTarget } & {
+    readonly [S in Exclude<Stream, 'transactional'>]?: UpstreamTarget | undefined
+  }
+  /** Which Host, without port and in lower case, is which stream; every other one is transactional. */
+  readonly hosts: ReadonlyMap<string, Stream>
+  readonly routes: readonly Route[]
+  readonly operatorHeaders: readonly (readonly [string, string])[]
+  readonly maxBodyBytes: number
+  readonly forbiddenStatus: ForbiddenStatus
+  readonly upstreamTimeoutMs: number
+  readonly upstreamCa?: string | undefined
+}
+
+interface UpstreamTarget {
+  readonly origin: string
+  readonly basePath: string
+}
+
+/** The HTTP data plane: route → bearer → authenticate → sender → signer → headers → forward. */
+export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions) {
+  const { authenticator, assertions, clock, random, log, metrics } = deps
+  const { maxBodyBytes, forbiddenStatus, operatorHeaders } = options
+  const match = createRouteMatcher([...sendRoutes, ...options.routes])
+  const upstreams = connectUpstreams(options)
+  const checks = { authenticator, clock, report, onFault }
+  const checkSend = sender({ ...checks, kind: 'send', maxBodyBytes, forbiddenStatus })
+  const checkBatch = sender({ ...checks, kind: 'batch', maxBodyBytes, forbiddenStatus })
+
+  function report(c: Context<GateEnv>, stage: 'auth' | 'message', decision: Decision, ms?: number) {
+    metrics.decided('http', stage, decision, ms ?? 0)
+    const about = decision.allowed ? decision.principal : decision
+    log.info({
+      event: 'decision',
+      protocol: 'http',
+      stage,
+      requestId: c.var.requestId,
+      allowed: decision.allowed,
+      ...(decision.allowed ? {} : { reason: decision.reason, domain: decision.domain }),
+      tokenId: about.tokenId,
+      accountId: 'accountId' in about ? about.accountId : undefined,
+      remoteAddress: c.env.incoming.socket.remoteAddress,
+    })
+  }
+
+  function onFault(fault: unknown) {
+    metrics.couldNotDecide('http')
+    log.error({ event: 'undecided', protocol: 'http', error: String(fault) })
+  }
+
+  /** Finds the route and the stream; what is not listed never gets further. */
+  const route = createMiddleware<GateEnv>(async function findRoute(c, next) {
+    const { incoming } = c.env
+    const { rawHeaders, method = '', url = '' } = incoming
+    if (countFields(rawHeaders, 'host') !== 1) {
+      return refuse(c, 400, ['Exactly one Host field is required'])
+    }
+    if (/[^\x21-\x7e]/.test(url)) return refuse(c, 400, ['The request target is malformed'])
+    const matched = match(method, url)
+    if (matched === undefined) return refuse(c, 404, ['Not Found'])
+    c.set('matched', matched)
+    c.set('upstream', upstreams[streamOf(incoming.headers.host)])
+    return next()
+  })
+
+  function streamOf(host = ''): Stream {
+    return options.hosts.get(host.toLowerCase().replace(/:\d*$/, '')) ?? 'transactional'
+  }
+
+  const checkBody = createMiddleware<GateEnv>(async function checkAsRouted(c, next) {
+    switch (c.var.matched.route.check) {
+      case 'send':
+        return checkSend(c, next)
+      case 'batch':
+        return checkBatch(c, next)
+      case 'authenticated': {
+        const read = await readBody(c.env.incoming, c.env.outgoing, maxBodyBytes, () => true)
+        if (read.state === 'too-large') return refuseTooLarge(c, maxBodyBytes)
+        if (read.state !== 'complete') return clientGone()
+        c.set('body', read.chunks)
+        c.set('senders', [])
+        return next()
+      }
+    }
+  })
+
+  async function forward(c: Context<GateEnv>) {
+    const { outgoing } = c.env
+    const { upstream, principal, requestId } = c.var
+    await upstream.forward(await upstreamRequest(c), outgoing, {
+      answerHeaders: (headers) => answerHeaders(headers, { principal, requestId }),
+      fail(failure, error) {
+        const { status, sentence } = upstreamAnswer(failure)
+        reportUpstreamFailure(c, failure, error)
+        outgoing
+          .writeHead(status, ['Content-Type', 'application/json', 'X-Request-Id', requestId])
+          .end(errorBody(sentence))
+      },
+      broken(error) {
+        reportUpstreamFailure(c, 'misbehaved', error)
+        outgoing.destroy()
+      },
+    })
+    return RESPONSE_ALREADY_SENT
+  }
+
+  async function upstreamRequest(c: Context<GateEnv>): Promise<UpstreamRequest> {
+    const { incoming } = c.env
+    const { upstream, principal, senders, requestId, matched, body } = c.var
+    const checksJson = matched.route.check !== 'authenticated'
+    const headers = upstreamHeaders(incoming.rawHeaders, {
+      principal,
+      assertion: await assertions.sign({
+        audience: upstream.origin,
+        principal,
+        senders,
+        protocol: 'http',
+      }),
+      requestId,
+      remoteAddress: incoming.socket.remoteAddress ?? '',
+      protocol: 'encrypted' in incoming.socket ? 'https' : 'http',
+      host: incoming.headers.host,
+      contentType: checksJson ? 'application/json' : incoming.headers['content-type'],
+      operatorHeaders,
+    })
+    return { method: matched.route.method, path: matched.path, headers, body }
+  }
+
+  function reportUpstreamFailure(c: Context<GateEnv>, failure: string, error: Error) {
+    metrics.upstreamFailed('http')
+    const { requestId, upstream } = c.var
+    log.warn({
+      event: 'upstream_failed',
+      protocol: 'http',
+      requestId,
+      upstream: upstream.origin,
+      failure,
+      error: error.message,
+    })
+  }
+
+  const app = new Hono<GateEnv>()
+  app.use(async function identify(c, next) {
+    c.set('requestId', random.uuid())
+    await next()
+    if (!c.env.outgoing.headersSent) c.header('X-Request-Id', c.var.requestId)
+  })
+  app.use(route)
+  app.use(bearer({ authenticator, report }))
+  app.use(authenticate(checks))
+  app.use(checkBody)
+  app.all('*', forward)
+  app.notFound((c) => refuse(c, 404, ['Not Found']))
+  app.onError((fault, c) => {
+    onFault(fault)
+    return refuse(c, 503, ['Service temporarily unavailable: try again'], { 'retry-after': '2' })
+  })
+
+  const listener = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    autoCleanupIncoming: false,
+    errorHandler: () =>
+      new Response(errorBody('The request is malformed'), {
+        status: 400,
+        headers: { 'content-type': 'application/json' },
+      }),
+  })
+
+  return {
+    listener,
+    /** Lets the upstream connections finish. */
+    async close() {
+      await Promise.all([...new Set(Object.values(upstreams))].map((upstream) => upstream.close()))
+    },
+  }
+}
+
+/** A stream without an Email API of its own goes to the transactional one. */
+function connectUpstreams(options: HttpGatewayOptions): Record<Stream, HttpUpstream> {
+  function connect(target: UpstreamTarget) {
+    const { upstreamTimeoutMs: timeoutMs, upstreamCa: ca } = options
+    return createHttpUpstream({ ...target, timeoutMs, ca })
+  }
+  const { transactional, bulk, sandbox } = options.upstreams
+  const main = connect(transactional)
+  return {
+    transactional: main,
+    bulk: bulk === undefined ? main : connect(bulk),
+    sandbox: sandbox === undefined ? main : connect(sandbox),
+  }
+}

@@ -1,0 +1,48 @@
+/** `postern/middleware`: the check of the HTTP gateway for a Hono app of your own, on @hono/node-server. */
+
+import type { MiddlewareHandler } from 'hono'
+import { every } from 'hono/combine'
+import { systemClock } from '../src/clock.ts'
+import type { SendKind } from '../src/core/sender-scanner.ts'
+import type { Authenticator } from '../src/service/authenticate.ts'
+import { authenticate } from './authenticate.ts'
+import { bearer } from './bearer.ts'
+import type { ForbiddenStatus } from './challenge.ts'
+import type { GateEnv } from './context.ts'
+import type { DecisionReport } from './report.ts'
+import { sender } from './sender.ts'
+
+export type { GateEnv } from './context.ts'
+export type { DecisionReport } from './report.ts'
+
+export interface CheckSenderOptions {
+  readonly authenticator: Authenticator
+  /** The shape of the body: one message, or a batch of them. */
+  readonly kind?: SendKind
+  readonly maxBodyBytes?: number
+  /** Answer to a live token that may not send as the domain. */
+  readonly forbiddenStatus?: ForbiddenStatus
+  readonly report?: DecisionReport
+  readonly onFault?: (fault: unknown) => void
+}
+
+/** The vendor's limit for one request. */
+const defaultMaxBodyBytes = 50 * 1024 * 1024
+
+/**
+ * Lets a request through only if its token is alive and administers the domain of every sender in its JSON body. Behind
+ * it, `c.var.principal` says who sends and `c.var.senders` as which domains; the body can be read as usual.
+ */
+export function checkSender(options: CheckSenderOptions): MiddlewareHandler<GateEnv> {
+  const { kind = 'send', maxBodyBytes = defaultMaxBodyBytes } = options
+  const deps = { ...options, clock: systemClock }
+  return every(bearer(deps), authenticate(deps), sender({ ...deps, kind, maxBodyBytes }))
+}
+
+/** Lets a request through if its token is alive, whatever it may send as. */
+export function checkToken(
+  options: Pick<CheckSenderOptions, 'authenticator' | 'report' | 'onFault'>,
+): MiddlewareHandler<GateEnv> {
+  const deps = { ...options, clock: systemClock }
+  return every(bearer(deps), authenticate(deps))
+}

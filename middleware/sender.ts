@@ -1,0 +1,128 @@
+import type { Context } from 'hono'
+import { createMiddleware } from 'hono/factory'
+import { parseAddress } from '../src/core/address.ts'
+import type { Decision } from '../src/core/decide.ts'
+import { type Denial, isCredentialDenial } from '../src/core/denial.ts'
+import { type BodyProblem, createSenderScanner, type SendKind } from '../src/core/sender-scanner.ts'
+import type { AuthenticateDeps } from './authenticate.ts'
+import { readBody } from './body.ts'
+import {
+  type ForbiddenStatus,
+  refuse,
+  refuseDenial,
+  refuseSenders,
+  refuseUndecided,
+  senderSentence,
+} from './challenge.ts'
+import { contentProblem } from './content.ts'
+import type { GateEnv } from './context.ts'
+
+export interface SenderDeps extends AuthenticateDeps {
+  readonly kind: SendKind
+  readonly maxBodyBytes: number
+  readonly forbiddenStatus?: ForbiddenStatus
+}
+
+/**
+ * Reads the body, and asks for every sender in it. What was checked is what is handed on, byte for byte: as `body` to
+ * the gateway, and as the request's body to any other handler.
+ */
+export function sender(deps: SenderDeps) {
+  return createMiddleware<GateEnv>(async function checkSenders(c, next) {
+    const { incoming, outgoing } = c.env
+    const unreadable = contentProblem(incoming)
+    if (unreadable !== undefined) return refuse(c, 415, [unreadable])
+
+    const scanner = createSenderScanner(deps.kind)
+    const read = await readBody(incoming, outgoing, deps.maxBodyBytes, (chunk) => {
+      scanner.write(chunk)
+      return !scanner.refused
+    })
+    if (read.state === 'aborted') return clientGone()
+    if (read.state === 'too-large') return refuseTooLarge(c, deps.maxBodyBytes)
+
+    const scan = scanner.end()
+    if (!scan.ok) return refuse(c, 400, scan.problems.map(problemSentence))
+    // A stopped scan always has a problem; this is for the type.
+    if (read.state !== 'complete') return refuse(c, 400, ['The body could not be read'])
+
+    const domains = scan.senders.map((email) => parseAddress(email)?.domain)
+    const notAddresses = indexesOf(domains, (domain) => domain === undefined)
+    if (notAddresses.length > 0) {
+      const sentence = "'from' address is invalid"
+      return refuse(
+        c,
+        400,
+        notAddresses.map((i) => nameItem(deps.kind, i, sentence)),
+      )
+    }
+    const senders = domains.filter((domain) => domain !== undefined)
+    const refused = await authoriseSenders(c, deps, senders)
+    if (refused !== undefined) return refused
+
+    c.set('senders', [...new Set(senders)])
+    c.set('body', read.chunks)
+    restoreBody(incoming, read.chunks)
+    return next()
+  })
+}
+
+/** Decides each sender from one reading of the credential; sets the principal, or answers. */
+async function authoriseSenders(c: Context<GateEnv>, deps: SenderDeps, senders: readonly string[]) {
+  const { authenticator, clock, report, onFault, kind, forbiddenStatus = 403 } = deps
+  const startedAt = clock.monotonic()
+  let decisions: readonly Decision[]
+  try {
+    decisions = await authenticator.authoriseEach(c.var.digest, senders)
+  } catch (fault) {
+    onFault?.(fault)
+    return refuseUndecided(c)
+  }
+  const ms = clock.monotonic() - startedAt
+  const denials = decisions
+    .map((decision, index) => ({ decision, index }))
+    .filter((item): item is { decision: Denial; index: number } => !item.decision.allowed)
+  const [first] = denials
+  if (first !== undefined) {
+    report?.(c, 'message', first.decision, ms)
+    if (isCredentialDenial(first.decision.reason)) return refuseDenial(c, first.decision)
+    const sentences = denials.map(({ decision, index }) =>
+      nameItem(kind, index, senderSentence(decision)),
+    )
+    return refuseSenders(c, sentences, forbiddenStatus)
+  }
+  const [decision] = decisions
+  if (decision?.allowed !== true) throw new Error('a body without senders was not refused')
+  report?.(c, 'message', decision, ms)
+  c.set('principal', decision.principal)
+  return undefined
+}
+
+function problemSentence({ item, text }: BodyProblem): string {
+  return item === undefined ? text : nameItem('batch', item, text)
+}
+
+function nameItem(kind: SendKind, index: number, sentence: string): string {
+  return kind === 'send' ? sentence : `requests[${index}]: ${sentence}`
+}
+
+function indexesOf<T>(items: readonly T[], wanted: (item: T) => boolean): number[] {
+  return items.map((item, i) => (wanted(item) ? i : -1)).filter((i) => i >= 0)
+}
+
+export function refuseTooLarge(c: Context<GateEnv>, maxBodyBytes: number) {
+  return refuse(c, 413, [`The body is larger than ${maxBodyBytes} bytes`])
+}
+
+/** Nobody reads this. 499 is what nginx logs for a client that left. */
+export function clientGone(): Response {
+  return new Response(null, { status: 499 })
+}
+
+/** A handler behind this one reads the body as if nobody had: @hono/node-server looks for `rawBody` first. */
+function restoreBody(incoming: object, chunks: readonly Buffer[]) {
+  Object.defineProperty(incoming, 'rawBody', {
+    configurable: true,
+    get: () => (chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)),
+  })
+}

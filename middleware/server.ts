@@ -1,0 +1,170 @@
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Server as TlsServer } from 'node:tls'
+import type { Clock } from '../src/clock.ts'
+import type { Metrics } from '../src/metrics.ts'
+import { errorBody } from './challenge.ts'
+
+export interface HttpServerOptions {
+  readonly host: string
+  readonly port: number
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined
+  /** What is left of a body after an early answer is read and thrown away up to here, then the connection is cut. */
+  readonly maxDrainBytes: number
+}
+
+interface HttpServerDeps {
+  readonly listener: RequestListener
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly metrics: Pick<Metrics, 'answered' | 'inFlight'>
+}
+
+/** A client has this long for its header section, and for a whole request of any allowed size on a slow line. */
+const headersTimeoutMs = 15_000
+const requestTimeoutMs = 300_000
+const keepAliveTimeoutMs = 65_000
+const maxHeaderBytes = 32 * 1024
+
+/**
+ * The listening socket of the HTTP gateway: everything about connections, nothing about tokens.
+ */
+export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOptions) {
+  const { clock, metrics, listener } = deps
+  let closing = false
+  /** What is still to be answered on each socket. */
+  const pending = new WeakMap<Duplex, Set<ServerResponse>>()
+
+  function serve(incoming: IncomingMessage, outgoing: ServerResponse) {
+    const startedAt = clock.monotonic()
+    metrics.inFlight('http', 1)
+    const onSocket = pending.get(incoming.socket) ?? new Set()
+    pending.set(incoming.socket, onSocket.add(outgoing))
+    if (closing) outgoing.shouldKeepAlive = false
+    outgoing.once('finish', () => drain(incoming, options.maxDrainBytes))
+    outgoing.once('close', () => {
+      metrics.inFlight('http', -1)
+      onSocket.delete(outgoing)
+      // Only connections that were idle already were closed with the server.
+      if (closing) setImmediate(() => server.closeIdleConnections())
+      const status = outgoing.writableFinished ? outgoing.statusCode : 499
+      metrics.answered('http', status, clock.monotonic() - startedAt)
+    })
+    listener(incoming, outgoing)
+  }
+
+  /** What the parser refuses may be the body of a request that is being handled: then no answer may have begun. */
+  function mayAnswer(socket: Duplex): boolean {
+    const onSocket = [...(pending.get(socket) ?? [])]
+    return onSocket.length < 2 && onSocket.every((outgoing) => !outgoing.headersSent)
+  }
+
+  const limits = {
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    maxHeaderSize: maxHeaderBytes,
+    // Counted by the gateway, which answers in JSON.
+    requireHostHeader: false,
+    noDelay: true,
+  }
+  const server: Server =
+    options.tls === undefined
+      ? createHttpServer(limits, serve)
+      : createHttpsServer({ ...limits, ...options.tls }, serve)
+  // Not answered with "100 Continue" before the credential was looked at: `readBody` does that.
+  server.on('checkContinue', serve)
+  server.on('checkExpectation', (_incoming, outgoing: ServerResponse) => {
+    const body = errorBody('Expectation Failed')
+    outgoing
+      .writeHead(417, {
+        'Content-Type': 'application/json',
+        'Content-Length': Buffer.byteLength(body),
+        Connection: 'close',
+      })
+      .end(body)
+  })
+  server.on('clientError', (error: Error & { code?: string }, socket) => {
+    if (socket.writable && mayAnswer(socket)) socket.end(clientErrorAnswer(error.code))
+    else socket.destroy()
+  })
+  server.on('connect', (_incoming, socket: Duplex) => {
+    socket.end(rawAnswer(404, 'Not Found', 'Not Found'))
+  })
+
+  return {
+    server,
+
+    listen(): Promise<{ host: string; port: number }> {
+      return new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(options.port, options.host, () => {
+          server.off('error', reject)
+          const { address, port } = server.address() as AddressInfo
+          resolve({ host: address, port })
+        })
+      })
+    },
+
+    /** Serves new connections with a renewed certificate. */
+    renew(pair: { readonly cert: string; readonly key: string }) {
+      if ('setSecureContext' in server) (server as Server & TlsServer).setSecureContext(pair)
+    },
+
+    /** Stops accepting, and finishes what is in flight; after the deadline the rest is cut off. */
+    close(deadlineMs: number): Promise<void> {
+      closing = true
+      return new Promise((resolve) => {
+        const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
+        server.close(() => {
+          clearTimeout(deadline)
+          resolve()
+        })
+      })
+    },
+  }
+}
+
+/** A refusal may be sent before the body was read. What still comes is no new request, and not worth unlimited traffic. */
+function drain(incoming: IncomingMessage, maxBytes: number) {
+  if (incoming.complete || incoming.destroyed) return
+  let rest = maxBytes
+  incoming.on('data', (chunk: Buffer) => {
+    rest -= chunk.length
+    if (rest < 0) incoming.socket.destroy()
+  })
+  incoming.on('error', () => {})
+  incoming.resume()
+}
+
+/** What Node's parser refuses never becomes a request; it is answered here, in the shape of every other refusal. */
+function clientErrorAnswer(code: string | undefined): string {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return rawAnswer(431, 'Request Header Fields Too Large', 'The header is too large')
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return rawAnswer(408, 'Request Timeout', 'The request did not arrive in time')
+    default:
+      return rawAnswer(400, 'Bad Request', 'The request is malformed')
+  }
+}
+
+function rawAnswer(status: number, phrase: string, sentence: string): string {
+  const body = errorBody(sentence)
+  return [
+    `HTTP/1.1 ${status} ${phrase}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n')
+}

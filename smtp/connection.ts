@@ -1,0 +1,87 @@
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
+import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
+import { encryptionRequired, hookError } from './reply.ts'
+
+/**
+ * smtp-server where its hooks do not reach. Classes, because that is how it is extended:
+ * - AUTH is not listed, and not taken, before TLS; without a certificate smtp-server would take it in the clear;
+ * - the enhanced code is the one that stands in a reply's text, not smtp-server's guess from the basic code;
+ * - a connection between two messages ends as soon as the server closes.
+ */
+export class GateServer extends SMTPServer {
+  readonly takesPlainAuth: boolean
+
+  constructor(options: SMTPServerOptions, takesPlainAuth: boolean) {
+    super(options)
+    this.takesPlainAuth = takesPlainAuth
+  }
+
+  override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null) {
+    const connection = new GateConnection(this, socket, options)
+    this.connections.add(connection)
+    connection.on('error', (error) => this._onError(error))
+    connection.on('connect', (client) => this._onClientConnect(client))
+    connection.init()
+  }
+
+  /** Accepts nothing new, ends idle connections now and the others after the message that they are in. */
+  finish(deadlineMs: number): Promise<void> {
+    this.options.closeTimeout = Math.max(deadlineMs, 1)
+    return new Promise((resolve) => {
+      this.close(() => resolve())
+      for (const connection of this.connections) {
+        if (connection instanceof GateConnection) connection.endIfIdle()
+      }
+    })
+  }
+}
+
+/** Codes that ask the client to go on with what it is doing. */
+const goOn = new Set([334, 354])
+
+class GateConnection extends SMTPConnection {
+  readonly #takesPlainAuth: boolean
+  #hidesAuth = false
+
+  constructor(
+    server: GateServer,
+    socket: Socket | TLSSocket,
+    options?: SMTPConnectionOptions | null,
+  ) {
+    super(server, socket, options)
+    this.#takesPlainAuth = server.takesPlainAuth
+  }
+
+  endIfIdle() {
+    if (!this._dataStream && !this._handlerPending) this.send(421, '4.3.2 Shutting down')
+  }
+
+  override handler_EHLO(command: Buffer, callback: () => void) {
+    this.#hidesAuth = !this.#mayAuthenticate()
+    super.handler_EHLO(command, callback)
+    this.#hidesAuth = false
+  }
+
+  override handler_AUTH(command: Buffer, callback: () => void) {
+    if (this.#mayAuthenticate()) return super.handler_AUTH(command, callback)
+    this.send(encryptionRequired.code, hookError(encryptionRequired).message)
+    callback()
+  }
+
+  override _isSupported(command: string): boolean {
+    if (this.#hidesAuth && command === 'AUTH') return false
+    return super._isSupported(command)
+  }
+
+  override send(code: number, data?: string | string[] | null, context?: string | false) {
+    const hasOwnCode = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data)
+    super.send(code, data, hasOwnCode ? false : context)
+    if (this._server._closeTimeout && !goOn.has(code)) this.close()
+  }
+
+  #mayAuthenticate(): boolean {
+    return this.secure || this.#takesPlainAuth
+  }
+}

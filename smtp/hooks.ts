@@ -1,0 +1,114 @@
+import type {
+  SMTPServerAddress,
+  SMTPServerDataStream,
+  SMTPServerOptions,
+  SMTPServerSession,
+} from 'smtp-server'
+import { createAuth } from './auth.ts'
+import { discardRest, piecesOf } from './message.ts'
+import { hookError, type Reply, SmtpRefusal, undecided } from './reply.ts'
+import type { SenderCheck } from './sender.ts'
+import { createSessions, type Session } from './session.ts'
+
+/** What becomes of a message that is let through. Every method throws `SmtpRefusal` for what the client is to be told. */
+export interface Handover {
+  mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress): Promise<void>
+  rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress): Promise<void>
+  /** Takes the bytes of DATA; answers the text that goes with 250. */
+  data(
+    session: Session,
+    smtp: SMTPServerSession,
+    pieces: AsyncIterator<Buffer>,
+  ): Promise<string | undefined>
+  /** The client is gone. */
+  abandon(session: Session): void
+}
+
+export interface HookDeps {
+  readonly senders: SenderCheck
+  readonly usernames: readonly string[]
+  readonly handover: Handover
+  readonly maxMessageBytes: number
+  /** Something went wrong in the gate itself. */
+  readonly onFault?: ((session: Session, fault: unknown) => void) | undefined
+}
+
+export type Hooks = Required<
+  Pick<SMTPServerOptions, 'onAuth' | 'onMailFrom' | 'onRcptTo' | 'onData' | 'onClose'>
+>
+
+/** The hooks of smtp-server. Whatever goes wrong in one of them, what the client hears is a reply of `reply.ts`. */
+export function createHooks(deps: HookDeps): Hooks {
+  const { senders, usernames, handover, onFault } = deps
+  const sessionOf = createSessions()
+  const authenticate = createAuth({ usernames, senders })
+
+  function replyTo(session: Session, error: unknown): Reply {
+    if (error instanceof SmtpRefusal) return error.reply
+    if (!session.closed) onFault?.(session, error)
+    return undecided
+  }
+
+  /** Runs a hook and tells smtp-server how it ended, in the form that it takes. */
+  function settle<T>(
+    smtp: SMTPServerSession,
+    work: (session: Session) => Promise<T>,
+    callback: (error: Error | null, value?: T) => void,
+  ) {
+    const session = sessionOf(smtp)
+    work(session).then(
+      (value) => callback(null, value),
+      (error) => callback(hookError(replyTo(session, error))),
+    )
+  }
+
+  return {
+    onAuth(auth, smtp, callback) {
+      settle(
+        smtp,
+        async (session) => {
+          const { tokenId, accountId } = await authenticate(session, auth)
+          return { user: { tokenId, accountId } }
+        },
+        callback,
+      )
+    },
+
+    onMailFrom(mailFrom, smtp, callback) {
+      settle(smtp, (session) => handover.mail(session, smtp, mailFrom), callback)
+    },
+
+    onRcptTo(rcptTo, smtp, callback) {
+      settle(smtp, (session) => handover.rcpt(session, smtp, rcptTo), callback)
+    },
+
+    onData(stream, smtp, callback) {
+      const session = sessionOf(smtp)
+      receive(session, smtp, stream).then(
+        (text) => callback(null, text),
+        (reply: Reply) => callback(hookError(reply)),
+      )
+    },
+
+    onClose(smtp) {
+      const session = sessionOf(smtp)
+      session.closed = true
+      handover.abandon(session)
+    },
+  }
+
+  /** Rejects with a `Reply`, once the client has sent all of the message or is cut off. */
+  async function receive(session: Session, smtp: SMTPServerSession, stream: SMTPServerDataStream) {
+    const pieces = piecesOf(stream)
+    try {
+      return await handover.data(session, smtp, pieces)
+    } catch (error) {
+      const reply = replyTo(session, error)
+      const isRead = await discardRest(pieces, deps.maxMessageBytes).catch(() => true)
+      if (isRead) throw reply
+      // It will not stop: 421 closes the connection.
+      stream.destroy()
+      throw { ...reply, code: 421, enhanced: '4.7.0' } satisfies Reply
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/** `postern/smtp`: the check for a smtp-server of your own. */
+
+import type { SMTPServerOptions, SMTPServerSession } from 'smtp-server'
+import { systemClock } from '../src/clock.ts'
+import type { Principal } from '../src/core/decide.ts'
+import type { Authenticator } from '../src/service/authenticate.ts'
+import { createHooks, type Handover } from './hooks.ts'
+import { type OpenMessage, openMessage } from './message.ts'
+import { authenticationRequired, hookError } from './reply.ts'
+import { createSenderCheck, type SenderCheck } from './sender.ts'
+import type { DecisionReport, Session } from './session.ts'
+
+export type { DecisionReport } from './session.ts'
+
+export interface CheckSubmissionOptions {
+  readonly authenticator: Authenticator
+  /** Whose password may be a token. */
+  readonly usernames?: readonly string[]
+  readonly maxMessageBytes?: number
+  readonly report?: DecisionReport
+  readonly onFault?: (session: Session, fault: unknown) => void
+}
+
+/** A message that may be sent, as far as it has arrived. */
+export interface CheckedMessage {
+  /** smtp-server's: envelope, addresses, TLS. */
+  readonly session: SMTPServerSession
+  readonly principal: Principal
+  /** The domains (A-labels) that it says it is from. */
+  readonly senders: readonly string[]
+  /**
+   * The very bytes that were checked. It throws where the message turns out bad, or when the token has ended meanwhile:
+   * the message may only be delivered once the last piece is there.
+   */
+  readonly bytes: AsyncIterable<Buffer>
+}
+
+/** The defaults of the vendor. */
+const defaultUsernames = ['api', 'smtp@mailtrap.io']
+const defaultMaxMessageBytes = 30 * 1024 * 1024
+
+/**
+ * Options for smtp-server with which it accepts a message only if its token is alive and administers the domain of its
+ * envelope sender, its From and its Sender. `deliver` gets what passed; its text goes to the client with 250, and what it
+ * throws is answered 454.
+ */
+export function checkSubmission(
+  options: CheckSubmissionOptions,
+  deliver: (message: CheckedMessage) => Promise<string | undefined>,
+): SMTPServerOptions {
+  const { authenticator, report, onFault, usernames = defaultUsernames } = options
+  const { maxMessageBytes = defaultMaxMessageBytes } = options
+  const senders = createSenderCheck({ authenticator, clock: systemClock, report, onFault })
+  const handover = createDelivery(senders, maxMessageBytes, deliver)
+  return {
+    size: maxMessageBytes,
+    authMethods: ['PLAIN', 'LOGIN'],
+    authRequiredMessage: hookError(authenticationRequired).message,
+    ...createHooks({ senders, usernames, handover, maxMessageBytes, onFault }),
+  }
+}
+
+function createDelivery(
+  senders: SenderCheck,
+  maxMessageBytes: number,
+  deliver: (message: CheckedMessage) => Promise<string | undefined>,
+): Handover {
+  const envelopeDomains = new WeakMap<Session, string | null>()
+
+  async function* bytesOf(session: Session, { header, body }: OpenMessage, domains: string[]) {
+    for (const { raw } of header.fields) yield raw
+    yield* body
+    await senders.message(session, domains)
+  }
+
+  return {
+    async mail(session, _smtp, { address }) {
+      const { domain } = await senders.envelope(session, address)
+      envelopeDomains.set(session, domain)
+    },
+    rcpt: async () => {},
+    async data(session, smtp, pieces) {
+      const message = await openMessage(pieces, maxMessageBytes)
+      const envelopeDomain = envelopeDomains.get(session) ?? null
+      const domains = [...message.senders, ...(envelopeDomain === null ? [] : [envelopeDomain])]
+      const principal = await senders.message(session, domains)
+      const bytes = bytesOf(session, message, domains)
+      return deliver({ session: smtp, principal, senders: message.senders, bytes })
+    },
+    abandon: () => {},
+  }
+}

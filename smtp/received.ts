@@ -1,0 +1,36 @@
+/** What the gate adds to the top of a message (RFC 5321 §4.4, RFC 3848 for `with`). */
+export interface TraceFacts {
+  /** What the client called itself: anything. */
+  readonly heloName: string
+  readonly remoteAddress: string
+  readonly hostname: string
+  /** `ESMTPSA`, `ESMTPA`, … */
+  readonly transmissionType: string
+  readonly id: string
+  readonly at: number
+}
+
+export function receivedField(facts: TraceFacts): string {
+  const { remoteAddress, hostname, transmissionType, id, at } = facts
+  const literal = remoteAddress.includes(':') ? `[IPv6:${remoteAddress}]` : `[${remoteAddress}]`
+  const heloName = /^[A-Za-z0-9.:[\]_-]{1,255}$/.test(facts.heloName) ? facts.heloName : 'unknown'
+  return [
+    `Received: from ${heloName} (${literal})`,
+    ` by ${hostname} (Postern) with ${transmissionType}`,
+    ` id ${id}; ${dateTime(at)}`,
+    '',
+  ].join('\r\n')
+}
+
+/** RFC 5322 §3.3 date-time, in UTC. */
+function dateTime(at: number): string {
+  return new Date(at).toUTCString().replace('GMT', '+0000')
+}
+
+/** RFC 5322 §2.1.1 allows 998 characters in a line; a long value goes on after a fold, which its reader takes out. */
+const maxPartLength = 900
+
+export function headerField(name: string, value: string): string {
+  const parts = value.match(new RegExp(`.{1,${maxPartLength}}`, 'g')) ?? ['']
+  return `${name}: ${parts.join('\r\n ')}\r\n`
+}

@@ -1,0 +1,164 @@
+import type { Denial } from '../src/core/denial.ts'
+import type { SenderProblem } from '../src/core/header-from.ts'
+import type { LineEndingProblem } from '../src/core/line-ending-guard.ts'
+import type { HeaderProblem } from '../src/core/message-header.ts'
+
+/**
+ * Everything an SMTP client is told by the gate itself. Basic code, enhanced code (RFC 3463) and text are one value,
+ * chosen here and nowhere else: smtp-server sends the text of any other error to the client.
+ */
+export interface Reply {
+  readonly code: number
+  /** RFC 3463; empty in a reply of the upstream's that has none. */
+  readonly enhanced: string
+  readonly text: string
+}
+
+/** A refusal that is on its way to the client. */
+export class SmtpRefusal extends Error {
+  readonly reply: Reply
+
+  constructor(reply: Reply) {
+    super(`${reply.code} ${reply.enhanced} ${reply.text}`)
+    this.reply = reply
+  }
+}
+
+/** RFC 4954 §6. */
+export const authenticationRequired: Reply = {
+  code: 530,
+  enhanced: '5.7.0',
+  text: 'Authentication required',
+}
+
+/** RFC 4954 §6: the client would have shown its token to the whole network. */
+export const encryptionRequired: Reply = {
+  code: 538,
+  enhanced: '5.7.11',
+  text: 'Encryption required for authentication: use STARTTLS',
+}
+
+export const tooManyFailures: Reply = {
+  code: 421,
+  enhanced: '4.7.0',
+  text: 'Too many failed authentications',
+}
+
+/** The gate cannot find out: never a bad credential. */
+export const undecided: Reply = {
+  code: 454,
+  enhanced: '4.7.0',
+  text: 'Temporary authentication failure: try again',
+}
+
+export const badSender: Reply = {
+  code: 501,
+  enhanced: '5.1.7',
+  text: 'The sender is not one plain address',
+}
+
+export const badRecipient: Reply = {
+  code: 501,
+  enhanced: '5.1.3',
+  text: 'The recipient is not one plain address',
+}
+
+/** RFC 6531 §3.5. */
+export const needsSmtpUtf8: Reply = {
+  code: 553,
+  enhanced: '5.6.7',
+  text: 'The address needs SMTPUTF8, which the client did not ask for or the next server lacks',
+}
+
+/** RFC 6152 §3: a message is not made to fit a server that takes 7 bits only. */
+export const needsEightBit: Reply = {
+  code: 554,
+  enhanced: '5.6.3',
+  text: 'The next server takes no 8-bit messages',
+}
+
+/** The upstream is unreachable, gone, or answered nonsense. */
+export const upstreamTrouble: Reply = {
+  code: 451,
+  enhanced: '4.4.1',
+  text: 'The relay behind the gate cannot take the message now: try again',
+}
+
+export function tooLarge(maxMessageBytes: number): Reply {
+  return {
+    code: 552,
+    enhanced: '5.3.4',
+    text: `The message is larger than ${maxMessageBytes} bytes`,
+  }
+}
+
+/** A token that is refused at AUTH; unknown, expired and deleted read the same. */
+export const badCredentials: Reply = {
+  code: 535,
+  enhanced: '5.7.8',
+  text: 'Authentication credentials invalid',
+}
+
+/** 421 lets the server close the connection, which must not outlive its token. */
+const tokenEnded: Reply = {
+  code: 421,
+  enhanced: '4.7.0',
+  text: 'The API token is no longer valid',
+}
+
+/** Translates a denial of an authenticated session. */
+export function denialReply(denial: Denial): Reply {
+  switch (denial.reason) {
+    case 'no-credential':
+      return authenticationRequired
+    case 'malformed-token':
+    case 'unknown-token':
+    case 'expired-token':
+    case 'wrong-username':
+      return tokenEnded
+    case 'unknown-domain':
+    case 'unverified-domain':
+    case 'not-domain-admin':
+      return {
+        code: 550,
+        enhanced: '5.7.1',
+        text: `Sending from domain ${denial.domain ?? ''} is not allowed`,
+      }
+  }
+}
+
+/** Says what is wrong with a message that two servers could read differently. */
+export function messageProblemReply(
+  problem: LineEndingProblem | HeaderProblem | SenderProblem,
+): Reply {
+  switch (problem) {
+    case 'bare-cr-or-lf':
+      return { code: 550, enhanced: '5.6.0', text: 'The message has a CR or LF that stands alone' }
+    case 'nul':
+      return { code: 550, enhanced: '5.6.0', text: 'The message has a NUL character' }
+    case 'header-too-large':
+      return { code: 552, enhanced: '5.3.4', text: 'The header of the message is too large' }
+    case 'malformed-header':
+      return { code: 550, enhanced: '5.6.0', text: 'The header of the message is malformed' }
+    case 'no-from':
+      return { code: 550, enhanced: '5.7.1', text: 'The message has no From field' }
+    case 'several-from':
+      return { code: 550, enhanced: '5.7.1', text: 'The message has more than one From field' }
+    case 'several-sender':
+      return { code: 550, enhanced: '5.7.1', text: 'The message has more than one Sender field' }
+    case 'unreadable-from':
+      return {
+        code: 550,
+        enhanced: '5.7.1',
+        text: 'The From field is not a plain list of addresses',
+      }
+    case 'unreadable-sender':
+      return { code: 550, enhanced: '5.7.1', text: 'The Sender field is not one plain address' }
+  }
+}
+
+/** In the form that smtp-server's hooks take: its `message` becomes the text of the reply. */
+export function hookError({ code, enhanced, text }: Reply): Error & { responseCode: number } {
+  const message = enhanced === '' ? text : `${enhanced} ${text}`
+  return Object.assign(new Error(message), { responseCode: code })
+}

@@ -1,0 +1,49 @@
+import type { SMTPServerSession } from 'smtp-server'
+import type { Decision, Principal } from '../src/core/decide.ts'
+import type { Denial } from '../src/core/denial.ts'
+import type { Digest } from '../src/core/token.ts'
+
+/** What the gate remembers of one SMTP connection. The token itself is never in it. */
+export interface Session {
+  /** For logs; of the connection at AUTH, of the message afterwards. */
+  readonly requestId: () => string
+  readonly remoteAddress: () => string
+  /** Set by a successful AUTH. */
+  digest: Digest | undefined
+  failures: number
+  closed: boolean
+}
+
+/** Told of every decision; the gateway logs and counts it. `ms` is how long the decision took. */
+export type DecisionReport = (
+  session: Session,
+  stage: 'auth' | 'envelope' | 'message',
+  decision: Decision,
+  ms: number,
+) => void
+
+export interface Authorised {
+  readonly allowed: true
+  readonly principal: Principal
+}
+
+export type Standing = Authorised | Denial
+
+/** Sessions by smtp-server's own session object, for as long as that lives. */
+export function createSessions() {
+  const sessions = new WeakMap<SMTPServerSession, Session>()
+
+  return function sessionOf(smtp: SMTPServerSession): Session {
+    const known = sessions.get(smtp)
+    if (known !== undefined) return known
+    const session: Session = {
+      requestId: () => `${smtp.id}-${smtp.transaction}`,
+      remoteAddress: () => smtp.remoteAddress,
+      digest: undefined,
+      failures: 0,
+      closed: false,
+    }
+    sessions.set(smtp, session)
+    return session
+  }
+}

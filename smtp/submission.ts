@@ -1,0 +1,242 @@
+import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
+import type { Clock } from '../src/clock.ts'
+import type { MessageHeader } from '../src/core/message-header.ts'
+import type { AssertionSigner } from '../src/service/ports.ts'
+import { createDotStuffing } from './dot-stuffing.ts'
+import { mailCommand, rcptCommand } from './envelope.ts'
+import type { Handover } from './hooks.ts'
+import { type OpenMessage, openMessage } from './message.ts'
+import { headerField, receivedField } from './received.ts'
+import { type Reply, SmtpRefusal, upstreamTrouble } from './reply.ts'
+import type { EnvelopeSender, SenderCheck } from './sender.ts'
+import type { Session } from './session.ts'
+import {
+  type UpstreamConnection,
+  type UpstreamReply,
+  UpstreamTrouble,
+} from './upstream-connection.ts'
+import type { UpstreamPool } from './upstream-pool.ts'
+
+export interface SubmissionDeps {
+  readonly senders: SenderCheck
+  readonly assertions: AssertionSigner
+  readonly clock: Pick<Clock, 'now'>
+  readonly upstream: UpstreamPool
+  readonly hostname: string
+  readonly maxMessageBytes: number
+  readonly onUpstreamTrouble: (session: Session, error: UpstreamTrouble) => void
+}
+
+/** Between MAIL and the end of DATA: a mail transaction with the upstream, held open while the client's runs. */
+interface Transaction {
+  readonly connection: UpstreamConnection
+  readonly sender: EnvelopeSender
+}
+
+/**
+ * Hands a message over in step with the upstream: the client hears of each recipient, and of the message, what the
+ * upstream said. Nothing is kept here. Every method throws `SmtpRefusal` for what the client is to be told.
+ */
+export function createSubmission(deps: SubmissionDeps): Handover {
+  const { senders, upstream, onUpstreamTrouble } = deps
+  const transactions = new WeakMap<Session, Transaction>()
+
+  /** Ends the transaction without a message: after RSET, a second MAIL, or when the client is gone. */
+  function abandon(session: Session) {
+    transactions.get(session)?.connection.destroy()
+    transactions.delete(session)
+  }
+
+  async function mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
+    abandon(session)
+    const sender = await senders.envelope(session, mailFrom.address)
+    await passTrouble(session, async () => {
+      const { connection, reply } = await openTransaction((extensions) =>
+        mailCommand(sender, mailFrom, smtp.envelope, extensions),
+      )
+      if (session.closed) return connection.destroy()
+      if (reply.code !== 250) {
+        upstream.release(connection)
+        throw new SmtpRefusal(passedOn(reply))
+      }
+      transactions.set(session, { connection, sender })
+    })
+  }
+
+  /** A pooled connection may have died unnoticed: until MAIL is accepted it is replaced, once, by a new one. */
+  async function openTransaction(
+    command: (extensions: UpstreamConnection['extensions']) => string,
+  ) {
+    const idle = upstream.takeIdle()
+    if (idle !== undefined) {
+      try {
+        const reply = await begin(idle, command)
+        if (reply.code !== 421) return { connection: idle, reply }
+        idle.destroy()
+      } catch (error) {
+        if (!(error instanceof UpstreamTrouble)) throw error
+      }
+    }
+    const connection = await upstream.connect()
+    return { connection, reply: await begin(connection, command) }
+  }
+
+  async function begin(
+    connection: UpstreamConnection,
+    command: (extensions: UpstreamConnection['extensions']) => string,
+  ): Promise<UpstreamReply> {
+    let line: string
+    try {
+      line = command(connection.extensions)
+    } catch (error) {
+      upstream.release(connection)
+      throw error
+    }
+    return connection.command(line)
+  }
+
+  async function rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
+    const { connection } = transactionOf(session)
+    await passTrouble(session, async () => {
+      const line = rcptCommand(rcptTo, smtp.envelope, connection.extensions)
+      const reply = await connection.command(line)
+      if (!isSuccess(reply)) throw new SmtpRefusal(passedOn(reply))
+    })
+  }
+
+  function transactionOf(session: Session): Transaction {
+    const transaction = transactions.get(session)
+    if (transaction === undefined) throw new SmtpRefusal(upstreamTrouble)
+    return transaction
+  }
+
+  /** Relays the message; answers the upstream's own words for having taken it. */
+  async function data(
+    session: Session,
+    smtp: SMTPServerSession,
+    pieces: AsyncIterator<Buffer>,
+  ): Promise<string> {
+    const transaction = transactionOf(session)
+    transactions.delete(session)
+    const { connection } = transaction
+    try {
+      const message = await openMessage(pieces, deps.maxMessageBytes)
+      return await passTrouble(session, async () => {
+        const reply = await relay(session, smtp, transaction, message)
+        if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
+        upstream.release(connection)
+        return reply.text
+      })
+    } catch (error) {
+      // Without the final dot the upstream forgets all of it.
+      connection.destroy()
+      throw error
+    }
+  }
+
+  async function relay(
+    session: Session,
+    smtp: SMTPServerSession,
+    { connection, sender }: Transaction,
+    message: OpenMessage,
+  ): Promise<UpstreamReply> {
+    const claimed = [...message.senders]
+    if (sender.domain !== null) claimed.push(sender.domain)
+    const domains = [...new Set(claimed)]
+    const principal = await senders.message(session, domains)
+    const assertion = await deps.assertions.sign({
+      audience: upstream.origin,
+      principal,
+      senders: domains,
+      protocol: 'smtp',
+    })
+    const ready = await connection.command('DATA')
+    if (ready.code !== 354) return isSuccess(ready) ? nonsense(ready) : ready
+
+    const stuff = createDotStuffing()
+    await connection.write(stuff(traceFields(session, smtp)))
+    const stamps = [
+      headerField('Postern-Assertion', assertion),
+      headerField('Postern-Account-Id', String(principal.accountId)),
+      headerField('Postern-Token-Id', String(principal.tokenId)),
+    ]
+    await connection.write(stuff(Buffer.from(stamps.join(''))))
+    for (const field of fieldsToRelay(message.header)) await connection.write(stuff(field))
+    for await (const piece of message.body) {
+      await connection.write(stuff(piece))
+      const early = connection.earlyReply()
+      if (early !== undefined) return isSuccess(early) ? nonsense(early) : early
+    }
+    // The last question, in the same turn as the dot: the connection does not outlive its token.
+    await senders.message(session, domains)
+    return connection.finish()
+  }
+
+  function traceFields(session: Session, smtp: SMTPServerSession): Buffer {
+    const received = receivedField({
+      heloName: smtp.hostNameAppearsAs,
+      remoteAddress: smtp.remoteAddress,
+      hostname: deps.hostname,
+      transmissionType: smtp.envelope.smtpUtf8 ? utf8Type(smtp) : smtp.transmissionType,
+      id: session.requestId(),
+      at: deps.clock.now(),
+    })
+    return Buffer.from(received)
+  }
+
+  /** Trouble with the upstream is nothing that the client did: temporary, whatever it was. */
+  async function passTrouble<T>(session: Session, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof UpstreamTrouble)) throw error
+      // A client that left took the connection with it: that is no trouble.
+      if (!session.closed) onUpstreamTrouble(session, error)
+      transactions.get(session)?.connection.destroy()
+      throw new SmtpRefusal(upstreamTrouble)
+    }
+  }
+
+  return { mail, rcpt, data, abandon }
+}
+
+/** Forged copies of our own fields never get through; everything else goes on as it came. */
+function fieldsToRelay({ fields }: MessageHeader): Buffer[] {
+  return fields.filter(({ name }) => !name.startsWith('postern-')).map(({ raw }) => raw)
+}
+
+/** RFC 6531 §4.3: `UTF8SMTPSA` and its kin. */
+function utf8Type({ transmissionType }: SMTPServerSession): string {
+  return transmissionType.replace(/^E?SMTP/, 'UTF8SMTP')
+}
+
+function isSuccess({ code }: UpstreamReply): boolean {
+  return code >= 200 && code < 300
+}
+
+function nonsense({ code }: UpstreamReply): never {
+  throw new UpstreamTrouble(`DATA was answered ${code}`)
+}
+
+/**
+ * The upstream's own words. What it has against the gate itself (no or bad credentials, wrong order, a command that it does
+ * not know, going away) is the gate's trouble, not the client's.
+ */
+function passedOn({ code, text }: UpstreamReply): Reply {
+  switch (code) {
+    case 421:
+    case 454:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+    case 530:
+    case 534:
+    case 535:
+    case 538:
+      throw new UpstreamTrouble(`the upstream refused the gate: ${code}`)
+    default:
+      if (code < 400) throw new UpstreamTrouble(`the upstream answered ${code}`)
+      return { code, enhanced: '', text }
+  }
+}

@@ -1,0 +1,293 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+
+/** Where the relay behind the gate is, and how to speak to it. */
+export interface SmtpUpstream {
+  readonly host: string
+  readonly port: number
+  readonly security: 'none' | 'implicit' | 'starttls'
+  readonly auth?: { readonly user: string; readonly pass: string }
+  /** PEM of the authorities to trust instead of the usual ones. */
+  readonly ca?: string
+}
+
+export interface UpstreamReply {
+  readonly code: number
+  /** Its lines in one, without the code; begins with the enhanced code where there is one. */
+  readonly text: string
+}
+
+/** The upstream is unreachable, gone, or answered nonsense: nothing that the client did. */
+export class UpstreamTrouble extends Error {}
+
+/**
+ * One connection to the relay, one command at a time, so that each recipient gets the relay's own answer. Every method
+ * throws `UpstreamTrouble` and destroys the connection when something is wrong with it.
+ */
+export interface UpstreamConnection {
+  /** Keywords of EHLO in capitals, with their parameters (RFC 5321 §4.1.1.1). */
+  readonly extensions: ReadonlyMap<string, string>
+  command(line: string): Promise<UpstreamReply>
+  /** Writes a part of the message; waits while the upstream takes no more. */
+  write(bytes: Buffer): Promise<void>
+  /** A reply that came before the message was over: nobody reads the rest. */
+  earlyReply(): UpstreamReply | undefined
+  /** Writes the final dot, in the turn of the event loop in which it is called. */
+  finish(): Promise<UpstreamReply>
+  isUsable(): boolean
+  destroy(): void
+}
+
+/** RFC 5321 §4.5.3.1.5 says 512 octets; many servers write more. */
+const maxReplyLineBytes = 4096
+const maxReplyLines = 100
+
+export async function connectUpstream(
+  upstream: SmtpUpstream,
+  { hostname, timeoutMs }: { hostname: string; timeoutMs: number },
+): Promise<UpstreamConnection> {
+  const { host, port, security, ca, auth } = upstream
+  const servername = isIP(host) === 0 ? host : ''
+  const tlsOptions = { servername, ...(ca !== undefined && { ca }) }
+  const socket =
+    security === 'implicit' ? connectTls({ host, port, ...tlsOptions }) : connectTcp({ host, port })
+  const line = createReplyLine(socket, timeoutMs)
+  try {
+    await line.opened(security === 'implicit' ? 'secureConnect' : 'connect')
+    expectCode(await line.reply(), 220, 'greeting')
+    let extensions = await greet(line, hostname)
+    if (security === 'starttls') {
+      expectCode(await line.command('STARTTLS'), 220, 'STARTTLS')
+      await line.secure(() => connectTls({ socket, ...tlsOptions }))
+      // RFC 3207 §4.2: what was learnt before counts no more.
+      extensions = await greet(line, hostname)
+    }
+    if (auth !== undefined) await logIn(line, extensions, auth)
+    return { ...line.connection, extensions }
+  } catch (error) {
+    line.connection.destroy()
+    throw asTrouble(error)
+  }
+}
+
+type ReplyLine = ReturnType<typeof createReplyLine>
+
+async function greet(line: ReplyLine, hostname: string): Promise<ReadonlyMap<string, string>> {
+  const { code, lines } = await line.replyLines(`EHLO ${hostname}`)
+  if (code >= 500) {
+    expectCode(await line.command(`HELO ${hostname}`), 250, 'HELO')
+    return new Map()
+  }
+  if (code !== 250) throw new UpstreamTrouble(`EHLO was answered ${code}`)
+  return new Map(
+    lines.slice(1).map((text) => {
+      const [keyword = '', ...parameters] = text.trim().split(/\s+/)
+      return [keyword.toUpperCase(), parameters.join(' ').toUpperCase()]
+    }),
+  )
+}
+
+async function logIn(
+  line: ReplyLine,
+  extensions: ReadonlyMap<string, string>,
+  { user, pass }: { user: string; pass: string },
+) {
+  const base64 = (text: string) => Buffer.from(text).toString('base64')
+  const mechanisms = (extensions.get('AUTH') ?? '').split(' ')
+  if (mechanisms.includes('PLAIN')) {
+    expectCode(await line.command(`AUTH PLAIN ${base64(`\0${user}\0${pass}`)}`), 235, 'AUTH')
+  } else if (mechanisms.includes('LOGIN')) {
+    expectCode(await line.command('AUTH LOGIN'), 334, 'AUTH')
+    expectCode(await line.command(base64(user)), 334, 'AUTH')
+    expectCode(await line.command(base64(pass)), 235, 'AUTH')
+  } else {
+    throw new UpstreamTrouble('the upstream offers neither AUTH PLAIN nor LOGIN')
+  }
+}
+
+function expectCode({ code }: { code: number }, expected: number, what: string) {
+  if (code !== expected) throw new UpstreamTrouble(`${what} was answered ${code}`)
+}
+
+interface Waiting {
+  resolve(reply: { code: number; lines: string[] }): void
+  reject(error: Error): void
+}
+
+/** Replies in, commands out, over a socket that may be replaced by an encrypted one. */
+function createReplyLine(first: Socket, timeoutMs: number) {
+  let socket = first
+  let buffered = ''
+  let lines: string[] = []
+  let waiting: Waiting | undefined
+  let early: UpstreamReply | undefined
+  let inMessage = false
+  let trouble: UpstreamTrouble | undefined
+  let timer: NodeJS.Timeout | undefined
+
+  function fail(message: string) {
+    if (trouble !== undefined) return
+    trouble = new UpstreamTrouble(message)
+    clearTimeout(timer)
+    socket.destroy()
+    waiting?.reject(trouble)
+    waiting = undefined
+  }
+
+  function listen(to: Socket) {
+    socket = to
+    to.on('data', read)
+    to.on('error', (error) => fail(error.message))
+    to.on('close', () => fail('the upstream closed the connection'))
+  }
+
+  function read(chunk: Buffer) {
+    buffered += chunk.toString('latin1')
+    for (;;) {
+      const end = buffered.indexOf('\n')
+      if (end < 0) break
+      const text = buffered.slice(0, end).replace(/\r$/, '')
+      buffered = buffered.slice(end + 1)
+      if (!readLine(text)) return
+    }
+    if (buffered.length > maxReplyLineBytes) fail('the upstream sent an endless line')
+  }
+
+  /** RFC 5321 §4.2: each line has the same code, and a space after it says that it is the last. */
+  function readLine(text: string): boolean {
+    const [, digits = '', separator, rest = ''] = /^([2-5]\d\d)(?:([ -])(.*))?$/.exec(text) ?? []
+    const code = Number(digits)
+    if (code === 0 || text.length > maxReplyLineBytes) {
+      fail('the upstream sent something that is no reply')
+      return false
+    }
+    lines.push(rest)
+    if (separator === '-') {
+      if (lines.length > maxReplyLines) fail('the upstream sent an endless reply')
+      return trouble === undefined
+    }
+    const complete = { code, lines }
+    lines = []
+    if (waiting !== undefined) {
+      const { resolve } = waiting
+      waiting = undefined
+      clearTimeout(timer)
+      resolve(complete)
+      return true
+    }
+    if (inMessage && early === undefined) {
+      early = oneText(complete)
+      return true
+    }
+    fail(`the upstream spoke without being asked: ${code}`)
+    return false
+  }
+
+  function next(): Promise<{ code: number; lines: string[] }> {
+    if (trouble !== undefined) return Promise.reject(trouble)
+    return new Promise((resolve, reject) => {
+      waiting = { resolve, reject }
+      timer = setTimeout(() => fail('the upstream did not answer in time'), timeoutMs)
+    })
+  }
+
+  function replyLines(line: string) {
+    if (trouble === undefined) socket.write(`${line}\r\n`)
+    return next()
+  }
+
+  async function command(line: string): Promise<UpstreamReply> {
+    const reply = oneText(await replyLines(line))
+    inMessage = line === 'DATA' && reply.code === 354
+    return reply
+  }
+
+  function waitFor(event: string, of: Socket): Promise<void> {
+    return new Promise((resolve, reject) => {
+      waiting = { resolve: () => {}, reject }
+      timer = setTimeout(() => fail('the upstream could not be reached in time'), timeoutMs)
+      of.once(event, () => {
+        clearTimeout(timer)
+        waiting = undefined
+        resolve()
+      })
+    })
+  }
+
+  listen(first)
+  first.setNoDelay(true)
+
+  return {
+    opened: (event: 'connect' | 'secureConnect') => waitFor(event, first),
+    reply: next,
+    replyLines,
+    command,
+
+    /** Replaces the socket by an encrypted one over it. Nothing that was sent in the clear may be left to read. */
+    async secure(wrap: () => Socket) {
+      if (buffered !== '') fail('the upstream sent something between STARTTLS and TLS')
+      if (trouble !== undefined) throw trouble
+      first.removeAllListeners('data')
+      const secured = wrap()
+      listen(secured)
+      await waitFor('secureConnect', secured)
+    },
+
+    connection: {
+      command,
+
+      async write(bytes: Buffer) {
+        if (trouble !== undefined) throw trouble
+        if (early !== undefined || socket.write(bytes)) return
+        await drained()
+      },
+
+      earlyReply: () => early,
+
+      async finish() {
+        if (early !== undefined) return early
+        inMessage = false
+        return oneText(await replyLines('.'))
+      },
+
+      isUsable: () => trouble === undefined && early === undefined && !socket.destroyed,
+      destroy: () => fail('given up'),
+    },
+  }
+
+  /** While a full socket drains, the upstream may go away, or answer early and read no more. */
+  function drained(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const of = socket
+      const limit = setTimeout(() => fail('the upstream takes no more'), timeoutMs)
+      function settle() {
+        clearTimeout(limit)
+        of.off('drain', settle)
+        of.off('close', settle)
+        of.off('data', settle)
+        if (trouble !== undefined) reject(trouble)
+        else resolve()
+      }
+      of.on('drain', settle)
+      of.on('close', settle)
+      of.on('data', settle)
+    })
+  }
+}
+
+/** What is passed on to a client: one line, printable. */
+function oneText({ code, lines }: { code: number; lines: readonly string[] }): UpstreamReply {
+  const [first = '', ...others] = lines
+  const enhanced = /^[245]\.\d{1,3}\.\d{1,3} /.exec(first)?.[0] ?? ''
+  const rest = others.map((line) =>
+    enhanced !== '' && line.startsWith(enhanced) ? line.slice(enhanced.length) : line,
+  )
+  const text = [first, ...rest].join(' ').replace(/[^\x20-\x7e]/g, '?')
+  return { code, text: text.slice(0, 480) }
+}
+
+function asTrouble(error: unknown): UpstreamTrouble {
+  return error instanceof UpstreamTrouble
+    ? error
+    : new UpstreamTrouble(error instanceof Error ? error.message : String(error))
+}

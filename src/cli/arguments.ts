@@ -1,0 +1,110 @@
+import { normaliseDomain } from '../core/domain.ts'
+import type { AccessLevel, DomainRecord } from '../core/grants.ts'
+import { nameProblem } from '../core/token-name.ts'
+import type { GrantRequest } from '../service/ports.ts'
+import { type CommandContext, CommandFailed, type OptionValues, UsageError } from './command.ts'
+
+/** Readers of what people type. Each throws a UsageError that says what would be right. */
+
+export function readId(text: string | undefined, what: string): number {
+  const id = Number(text)
+  if (text === undefined || !/^\d{1,15}$/.test(text) || id < 1) {
+    throw new UsageError(`${what} must be a number, not "${text ?? ''}"`)
+  }
+  return id
+}
+
+export function readName(text: string | undefined): string {
+  const problem = nameProblem(text ?? '')
+  if (text === undefined || problem !== undefined) throw new UsageError(problem ?? 'no name')
+  return text
+}
+
+/** A trailing dot, as DNS tools print it, is accepted here and nowhere else. */
+export function readDomain(text: string): string {
+  const name = normaliseDomain(text.replace(/\.$/, ''))
+  if (name === undefined) throw new UsageError(`"${text}" is not a domain name`)
+  return name
+}
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** `12h`, `30m`, `45s`, `7d`, or 0. Answers milliseconds. */
+export function readDuration(text: string): number {
+  if (text === '0') return 0
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text)
+  if (match === null) throw new UsageError(`"${text}" is not a duration such as 12h, 30m or 0`)
+  return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs]
+}
+
+/** An ISO 8601 instant in the future, or `never`. Answers milliseconds since the epoch, or null. */
+export function readExpiry(text: string, now: number): number | null {
+  if (text === 'never') return null
+  const at = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : NaN
+  if (Number.isNaN(at)) {
+    throw new UsageError(`"${text}" is not a date such as 2027-06-01 or 2027-06-01T12:00:00Z`)
+  }
+  if (at <= now) throw new UsageError('the expiry must be in the future')
+  return at
+}
+
+export function optionText(values: OptionValues, name: string): string | undefined {
+  const value = values[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** The account that is named, or the only one there is. */
+export async function readAccount({ values, operations }: CommandContext): Promise<number> {
+  const given = optionText(values, 'account')
+  if (given !== undefined) return readId(given, '--account')
+  const accounts = await operations.store.listAccounts()
+  const [only] = accounts
+  if (only !== undefined && accounts.length === 1) return only.id
+  throw new UsageError(
+    only === undefined
+      ? 'there is no account yet: make one with "postern account create NAME"'
+      : 'there are several accounts: name one with --account ID',
+  )
+}
+
+/** The grants that `--domain NAME[:LEVEL]` and `--account-level LEVEL` ask for. */
+export async function readGrants(
+  { values, operations }: CommandContext,
+  accountId: number,
+): Promise<readonly GrantRequest[]> {
+  const grants: GrantRequest[] = []
+  const level = optionText(values, 'account-level')
+  if (level !== undefined) {
+    grants.push({ resource: { type: 'account', id: accountId }, level: readLevel(level) })
+  }
+  const wanted = values.domain
+  const texts = Array.isArray(wanted) ? wanted.map(String) : []
+  const domains = texts.length === 0 ? [] : await operations.store.listDomains(accountId)
+  for (const text of texts) {
+    const [name = '', domainLevel = 'admin', ...rest] = text.split(':')
+    if (rest.length > 0) throw new UsageError(`--domain takes NAME or NAME:LEVEL, not "${text}"`)
+    const domain = findDomain(domains, readDomain(name))
+    if (grants.some(({ resource }) => resource.type === 'domain' && resource.id === domain.id)) {
+      throw new UsageError(`--domain names ${domain.name} twice`)
+    }
+    grants.push({ resource: { type: 'domain', id: domain.id }, level: readLevel(domainLevel) })
+  }
+  if (grants.length === 0) {
+    throw new UsageError('no permissions: give --domain NAME:admin, or --account-level admin')
+  }
+  return grants
+}
+
+/** By name, or by id. */
+export function findDomain(domains: readonly DomainRecord[], wanted: string): DomainRecord {
+  const found = domains.find(({ id, name }) => name === wanted || String(id) === wanted)
+  if (found === undefined) {
+    throw new CommandFailed(`there is no domain ${wanted} in this account: "postern domain list"`)
+  }
+  return found
+}
+
+function readLevel(text: string): AccessLevel {
+  if (text === 'admin' || text === 'viewer') return text
+  throw new UsageError(`a level is admin or viewer, not "${text}"`)
+}

@@ -1,0 +1,48 @@
+import type { Command } from './command.ts'
+import { table } from './render.ts'
+
+export const maintenanceCommands: readonly Command[] = [
+  {
+    name: 'migrate',
+    about: 'Bring the database up to date; starting the gate does it too',
+    async run({ operations: { applied } }) {
+      const names = applied.length === 0 ? 'nothing: it is up to date' : applied.join(', ')
+      return { json: { applied }, text: `Applied ${names}` }
+    },
+  },
+  {
+    name: 'keys list',
+    about: 'Show the public keys that assertions can be verified with',
+    async run({ operations }) {
+      const jwks = await operations.keyRing.jwks()
+      return { json: jwks, text: JSON.stringify(jwks, null, 2) }
+    },
+  },
+  {
+    name: 'keys rotate',
+    about: 'Make a new signing key; the one before stays published for a day',
+    async run({ operations, actor }) {
+      const kid = await operations.keyRing.rotate(actor)
+      return { json: { kid }, text: `New signing key ${kid}` }
+    },
+  },
+  {
+    name: 'doctor',
+    about: 'Check the settings, the database and the keys',
+    async run({ operations }) {
+      const checks = [...(await operations.store.inspect()), await checkKeys(operations.keyRing)]
+      const ok = checks.every((check) => check.ok)
+      const rows = checks.map((check) => [check.ok ? 'ok' : 'BAD', check.name, check.detail])
+      return { json: { ok, checks }, text: table(rows), failed: !ok }
+    },
+  },
+]
+
+async function checkKeys(keyRing: { jwks(): Promise<{ readonly keys: readonly object[] }> }) {
+  try {
+    const { keys } = await keyRing.jwks()
+    return { name: 'signing keys', ok: true, detail: `${keys.length} published` }
+  } catch (error) {
+    return { name: 'signing keys', ok: false, detail: String(error) }
+  }
+}

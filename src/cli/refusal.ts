@@ -1,0 +1,33 @@
+import type { Change, Refusal } from '../service/ports.ts'
+import { CommandFailed } from './command.ts'
+
+/** The value of a change that was made; throws the sentence of one that was refused. */
+export function unwrap<C extends Change<unknown>>(change: C): Extract<C, { done: true }> {
+  if (change.done) return change as Extract<C, { done: true }>
+  throw new CommandFailed(refusalSentence(change.refusal))
+}
+
+function refusalSentence(refusal: Refusal): string {
+  switch (refusal.reason) {
+    case 'no-such-account':
+      return 'there is no such account: "postern account list" shows them'
+    case 'no-such-domain':
+      return 'there is no such domain in this account: "postern domain list" shows them'
+    case 'no-such-token':
+      return 'there is no such token: "postern token list" shows them'
+    case 'domain-taken':
+      return `${refusal.name} belongs to an account already`
+    case 'last-token':
+      return `this would leave ${refusal.domains.join(', ')} without a lasting token: give another token admin on it first, or replace this one with "postern token reset"`
+    case 'already-reset':
+      return `this token was reset at ${new Date(refusal.at).toISOString()}; its successor is token ${refusal.successorId}`
+    case 'expired':
+      return 'this token has ended'
+    case 'not-reset':
+      return 'no reset window of this token is running'
+    case 'window-too-long':
+      return `a reset window may last until ${new Date(refusal.latest).toISOString()} at most`
+    case 'not-sealed':
+      return 'no copy of this token was kept: reset it to get a new one'
+  }
+}

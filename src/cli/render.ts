@@ -1,0 +1,94 @@
+import type { DomainRecord } from '../core/grants.ts'
+import { accessLevelNumber } from '../core/grants.ts'
+import { standing } from '../core/standing.ts'
+import type { TokenRecord } from '../service/ports.ts'
+import type { Receipt } from '../service/revoke.ts'
+
+/** A token in the vendor's shape, and what Postern knows besides. Instants are ISO 8601. */
+export function tokenJson(token: TokenRecord, now: number) {
+  return {
+    id: token.id,
+    name: token.name,
+    last_4_digits: token.lastFour,
+    created_by: token.createdBy,
+    expires_at: isoOrNull(token.expiresAt),
+    resources: token.grants.map(({ resource, level }) => ({
+      resource_type: resource.type,
+      resource_id: resource.id,
+      access_level: accessLevelNumber[level],
+    })),
+    account_id: token.accountId,
+    created_at: isoOrNull(token.createdAt),
+    standing: standing(token, now),
+    reset_at: isoOrNull(token.resetAt),
+    window_ends_at: isoOrNull(token.windowEndsAt),
+    successor_id: token.successorId,
+  }
+}
+
+export function domainJson(domain: DomainRecord) {
+  return {
+    id: domain.id,
+    name: domain.name,
+    account_id: domain.accountId,
+    state: domain.state,
+  }
+}
+
+export function receiptJson(receipt: Receipt | undefined) {
+  return receipt ?? null
+}
+
+/** `Account Admin, Domain Admin (2)`: what a person sees of a token's grants. */
+export function accessText(token: TokenRecord): string {
+  const labels = (['account', 'domain'] as const).flatMap((type) =>
+    (['admin', 'viewer'] as const).map((level) => {
+      const count = token.grants.filter(
+        (grant) => grant.resource.type === type && grant.level === level,
+      ).length
+      if (count === 0) return ''
+      const words = `${type === 'account' ? 'Account' : 'Domain'} ${level === 'admin' ? 'Admin' : 'Viewer'}`
+      return type === 'account' ? words : `${words} (${count})`
+    }),
+  )
+  return labels.filter((label) => label !== '').join(', ') || 'none'
+}
+
+/** When a token ends, in a person's words. */
+export function endText(token: TokenRecord, now: number): string {
+  const ends = [token.expiresAt, token.windowEndsAt].filter((at) => at !== null)
+  if (ends.length === 0) return 'never'
+  const end = Math.min(...ends)
+  const iso = new Date(end).toISOString().replace(/\.\d+Z$/, 'Z')
+  return end <= now ? `ended ${iso}` : iso
+}
+
+export function tokenText(token: TokenRecord, now: number): string {
+  return table([
+    ['Token', `${token.id}`],
+    ['Name', token.name],
+    ['Secret', `****${token.lastFour}`],
+    ['Access', accessText(token)],
+    ['Created by', token.createdBy],
+    ['Ends', endText(token, now)],
+    ...(token.successorId === null ? [] : [['Replaced by', `token ${token.successorId}`]]),
+  ])
+}
+
+/** Columns as wide as their widest cell, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length)
+    })
+  }
+  return rows
+    .map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '))
+    .map((line) => line.trimEnd())
+    .join('\n')
+}
+
+function isoOrNull(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString()
+}

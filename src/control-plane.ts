@@ -1,0 +1,65 @@
+import { createKeyRing } from './assertion/key-ring.ts'
+import { createSeal, type Seal } from './assertion/seal.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import type { Random } from './random.ts'
+import { readSealKey } from './seal-key.ts'
+import { createAuthenticator } from './service/authenticate.ts'
+import { createExplain } from './service/explain.ts'
+import { createIssue } from './service/issue.ts'
+import { createMint } from './service/mint.ts'
+import { createReset } from './service/reset.ts'
+import { createReveal } from './service/reveal.ts'
+import { createRevoke } from './service/revoke.ts'
+import { openStore } from './store/store.ts'
+
+export interface System {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export type ControlPlane = Awaited<ReturnType<typeof openControlPlane>>
+
+/** Opens the store and the services over it: what every command, and the gateway itself, works with. */
+export async function openControlPlane(config: Config, { clock, random }: System) {
+  const store = await openStore(config.databaseUrl)
+  try {
+    const applied = await store.migrate()
+    const mayCreate = store.dialect === 'sqlite'
+    const seal = lazySeal(() => readSealKey(config.sealKeyFile, { mayCreate, random }))
+    const { tokenPrefix, resetWindowMs } = config
+    const mint = createMint({
+      random,
+      tokenPrefix,
+      seal: config.sealTokens ? seal.close : undefined,
+    })
+    const authenticator = createAuthenticator({ lookup: store, clock, tokenPrefix })
+    return {
+      store,
+      applied,
+      authenticator,
+      keyRing: createKeyRing({ secrets: store, seal, clock }),
+      issue: createIssue({ registry: store, mint, clock }),
+      reset: createReset({ registry: store, mint, clock, resetWindowMs }),
+      revoke: createRevoke({ registry: store, clock }),
+      reveal: createReveal({ registry: store, openSealed: seal.open, clock }),
+      explain: createExplain({ authenticator }),
+    }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+/** Most commands never seal or open anything, and must not fail for want of the key. */
+function lazySeal(readKey: () => Uint8Array): Seal {
+  let made: Seal | undefined
+  function seal() {
+    made ??= createSeal(readKey())
+    return made
+  }
+  return {
+    close: async (plaintext) => seal().close(plaintext),
+    open: async (sealed) => seal().open(sealed),
+  }
+}

@@ -1,0 +1,38 @@
+import { toASCII, toUnicode } from 'tr46'
+
+/** RFC 1035 §2.3.4 allows 253 characters of text; each may have been written in several code points before mapping. */
+const maxWrittenLength = 1024
+
+/** UTS #46 with every check that it knows; domains that a registry would not delegate are refused. */
+const strict = {
+  checkBidi: true,
+  checkHyphens: true,
+  checkJoiners: true,
+  transitionalProcessing: false,
+  useSTD3ASCIIRules: true,
+  verifyDNSLength: true,
+} as const
+
+/**
+ * The one spelling under which a domain is kept and compared: A-labels (RFC 5890 §2.3.2.1), lower case, no trailing dot.
+ * Undefined for what is not the name of a mail domain: a single label, an address literal, a name that ends in a number.
+ *
+ * A spelling that is equal only after compatibility mapping (`ｅxample.com`, a soft hyphen, `example。com`) is refused:
+ * the next program on the way may not map it, and would see another domain than the one that was checked.
+ */
+export function normaliseDomain(name: string): string | undefined {
+  if (name.length > maxWrittenLength) return undefined
+  const lowerCase = name.toLowerCase()
+  const ascii = toASCII(lowerCase, strict)
+  if (ascii === null || !isMailDomain(ascii)) return undefined
+  if (lowerCase === ascii) return ascii
+  const unicode = toUnicode(ascii, strict)
+  return !unicode.error && unicode.domain === lowerCase.normalize('NFC') ? ascii : undefined
+}
+
+function isMailDomain(ascii: string): boolean {
+  const labels = ascii.split('.')
+  const last = labels.at(-1) ?? ''
+  // `1.2.3.4` and `0x7f.1` are addresses to some programs (WHATWG URL, "ends in a number").
+  return labels.length > 1 && !/^(\d+|0x[0-9a-f]*)$/.test(last)
+}

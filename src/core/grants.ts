@@ -1,0 +1,36 @@
+/** Ordered strength of a grant, in the vendor's words. */
+export type AccessLevel = 'viewer' | 'admin'
+
+/** What a token may touch: its whole account, or one domain of it. */
+export interface Grant {
+  readonly resource: { readonly type: 'account' | 'domain'; readonly id: number }
+  readonly level: AccessLevel
+}
+
+/** The numbers by which the vendor's API names access levels. */
+export const accessLevelNumber = { viewer: 10, admin: 100 } as const
+
+/** A domain as the decision sees it. */
+export interface DomainRecord {
+  readonly id: number
+  readonly accountId: number
+  /** A-labels, lower case, no trailing dot. */
+  readonly name: string
+  readonly state: 'verified' | 'pending'
+}
+
+/**
+ * Admin on the account implies Domain Admin on each of its domains, now and later; a grant never reaches
+ * into another account, whatever ids it names.
+ */
+export function administersDomain(
+  holder: { readonly accountId: number; readonly grants: readonly Grant[] },
+  domain: DomainRecord,
+): boolean {
+  if (holder.accountId !== domain.accountId) return false
+  return holder.grants.some(
+    ({ resource, level }) =>
+      level === 'admin' &&
+      (resource.type === 'account' ? resource.id === holder.accountId : resource.id === domain.id),
+  )
+}

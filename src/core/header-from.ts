@@ -1,0 +1,121 @@
+import { parseHeader } from '@haraka/email-address'
+import { parseAddress } from './address.ts'
+import type { HeaderField, MessageHeader } from './message-header.ts'
+
+export type SenderProblem =
+  | 'no-from'
+  | 'several-from'
+  | 'several-sender'
+  | 'unreadable-from'
+  | 'unreadable-sender'
+
+export type HeaderSenders =
+  /** The domains (A-labels) of every mailbox that the message says it is from; none twice. */
+  | { readonly ok: true; readonly domains: readonly string[] }
+  | { readonly ok: false; readonly problem: SenderProblem }
+
+/**
+ * Who a message says it is from (RFC 5322 §3.6.2): every mailbox of its one From field, of Sender, and of the Resent
+ * fields that mean the same (§3.6.6).
+ */
+export function headerSenders({ fields }: MessageHeader): HeaderSenders {
+  const named = (name: string) => fields.filter((field) => field.name === name)
+  const [from, secondFrom] = named('from')
+  const senders = named('sender')
+  if (from === undefined) return { ok: false, problem: 'no-from' }
+  if (secondFrom !== undefined) return { ok: false, problem: 'several-from' }
+  if (senders.length > 1) return { ok: false, problem: 'several-sender' }
+
+  const domains = new Set<string>()
+  for (const field of [from, ...named('resent-from')]) {
+    const found = mailboxDomains(field)
+    if (found === undefined) return { ok: false, problem: 'unreadable-from' }
+    for (const domain of found) domains.add(domain)
+  }
+  for (const field of [...senders, ...named('resent-sender')]) {
+    const found = mailboxDomains(field)
+    if (found?.length !== 1) return { ok: false, problem: 'unreadable-sender' }
+    for (const domain of found) domains.add(domain)
+  }
+  return { ok: true, domains: [...domains] }
+}
+
+/** Two readings of the field, one strict and one by a parser of the full grammar, that have to agree on every mailbox. */
+function mailboxDomains(field: HeaderField): string[] | undefined {
+  const text = unfold(field)
+  if (text === undefined || hasDeceivingWord(text)) return undefined
+  const mailboxes = readStrictly(text)
+  const parsed = readByGrammar(text)
+  if (mailboxes === undefined || parsed === undefined) return undefined
+  const agree =
+    mailboxes.length === parsed.length &&
+    mailboxes.every(({ localPart, domain }, i) => `${localPart}@${domain}` === parsed[i])
+  return agree ? mailboxes.map(({ domain }) => domain) : undefined
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The field's value in one line, or undefined for bytes that are not UTF-8 or hold a control character. */
+function unfold({ name, raw }: HeaderField): string | undefined {
+  let text: string
+  try {
+    text = utf8.decode(raw.subarray(name.length + 1))
+  } catch {
+    return undefined
+  }
+  const line = text.replace(/\r\n(?=[ \t])/g, '').replace(/\r\n$/, '')
+  return /[^\P{Cc}\t]/u.test(line) ? undefined : line
+}
+
+/** An encoded word (RFC 2047 §2) that turns into an angle bracket or a control character where it is shown. */
+function hasDeceivingWord(text: string): boolean {
+  const words = text.matchAll(/=\?[^?]*\?([bq])\?([^?]*)\?=/gi)
+  return [...words].some(([, encoding = '', content = '']) => {
+    const decoded =
+      encoding.toLowerCase() === 'b'
+        ? Buffer.from(content, 'base64').toString('latin1')
+        : content.replace(/=([0-9a-f]{2})/gi, (_, hex) =>
+            String.fromCharCode(Number.parseInt(hex, 16)),
+          )
+    return /[\p{Cc}<>]/u.test(decoded.replace(/[\x80-\x9f]/g, ''))
+  })
+}
+
+/** Quoted strings and comments without what makes readers disagree about where they end. */
+const quotedOrComment = /"(?:[^"\\<>]|\\[^<>])*"|\([^()"\\<>@]*\)/g
+
+/**
+ * One or more mailboxes, each `addr-spec` or `phrase <addr-spec>`, with commas between. No group, route, address literal,
+ * empty element or nested comment; no `@` or angle bracket but those of the addresses, save an `@` in a quoted name.
+ */
+function readStrictly(text: string) {
+  // Same length, so that a place in one is the same place in the other.
+  const masked = text.replace(quotedOrComment, (hidden) =>
+    (hidden.startsWith('"') ? '_' : ' ').repeat(hidden.length),
+  )
+  if (/["()\\:;]/.test(masked)) return undefined
+  const mailboxes = []
+  let begin = 0
+  for (const part of masked.split(',')) {
+    const [, before = '', inAngles, alone = ''] =
+      /^([^<>@]*)<([^<>]*)>\s*$/.exec(part) ?? /^(\s*)()([^<>\s]+)\s*$/.exec(part) ?? []
+    if (inAngles === undefined) return undefined
+    const at = begin + before.length + (alone === '' ? 1 : 0)
+    const written = text.slice(at, at + (alone === '' ? inAngles : alone).length)
+    const mailbox = written.includes('=?') ? undefined : parseAddress(written)
+    if (mailbox === undefined) return undefined
+    mailboxes.push(mailbox)
+    begin += part.length + 1
+  }
+  return mailboxes
+}
+
+/** `local@domain` of each mailbox, the domain in A-labels; undefined when the grammar has no such field. */
+function readByGrammar(text: string): string[] | undefined {
+  try {
+    const addresses = parseHeader(text, { startAt: 'from', allowAtInDisplayName: false })
+    return addresses.map((address) => ('host' in address ? `${address.user}@${address.host}` : ''))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,105 @@
+/** One header field as it stands in the message. */
+export interface HeaderField {
+  /** Lower case. */
+  readonly name: string
+  /** The whole field, folds and its last CRLF included. */
+  readonly raw: Buffer
+}
+
+export interface MessageHeader {
+  readonly fields: readonly HeaderField[]
+}
+
+export type HeaderProblem = 'header-too-large' | 'malformed-header'
+
+export type HeaderRead =
+  | { readonly state: 'more' }
+  /** `rest`: what has arrived after the header section, beginning with its empty line. */
+  | { readonly state: 'done'; readonly header: MessageHeader; readonly rest: Buffer }
+  | { readonly state: 'refused'; readonly problem: HeaderProblem }
+
+/** Takes the header section off a message that arrives in pieces. */
+export interface HeaderReader {
+  /** Not to be called again once it is done, or refused. */
+  write(chunk: Buffer): HeaderRead
+  /** The message ended: without an empty line it is all header (RFC 5322 §2.1, the body is optional). */
+  end(): HeaderRead
+}
+
+/** Far above what mail has, far below what hurts. */
+const defaultMaxHeaderBytes = 256 * 1024
+
+const crlf = Buffer.from('\r\n')
+const endOfHeader = Buffer.from('\r\n\r\n')
+
+/** Expects bytes whose line ends were checked: `createLineEndingGuard`. */
+export function createHeaderReader(maxHeaderBytes = defaultMaxHeaderBytes): HeaderReader {
+  let held = Buffer.alloc(4096)
+  let length = 0
+
+  /** Grows by doubling, so that a message of one byte at a time costs no more than any other. */
+  function hold(chunk: Buffer): Buffer {
+    if (length + chunk.length > held.length) {
+      const larger = Buffer.alloc(Math.max(held.length * 2, length + chunk.length))
+      held.copy(larger, 0, 0, length)
+      held = larger
+    }
+    chunk.copy(held, length)
+    length += chunk.length
+    return held.subarray(0, length)
+  }
+
+  function split(section: Buffer, rest: Buffer): HeaderRead {
+    if (section.length > maxHeaderBytes) return tooLarge
+    const fields = splitFields(section)
+    return fields === undefined ? malformed : { state: 'done', header: { fields }, rest }
+  }
+
+  return {
+    write(chunk) {
+      // An end that is cut in two lies at most three bytes before this piece.
+      const searchFrom = Math.max(0, length - 3)
+      const all = hold(chunk)
+      if (all.subarray(0, 2).equals(crlf)) return split(Buffer.alloc(0), all)
+      const end = all.indexOf(endOfHeader, searchFrom)
+      if (end >= 0) return split(all.subarray(0, end + 2), all.subarray(end + 2))
+      return length > maxHeaderBytes ? tooLarge : { state: 'more' }
+    },
+
+    end() {
+      const all = held.subarray(0, length)
+      if (length > 0 && !all.subarray(-2).equals(crlf)) return malformed
+      return split(all, Buffer.alloc(0))
+    },
+  }
+}
+
+const tooLarge = { state: 'refused', problem: 'header-too-large' } as const
+const malformed = { state: 'refused', problem: 'malformed-header' } as const
+
+/**
+ * RFC 5322 §2.2: a name of printable ASCII right before the colon. The obsolete form with a space there (§4.5) is
+ * refused, and so is a line of white space alone (§3.2.2): servers disagree on what they are.
+ */
+const fieldStart = /^([!-9;-~]+):/
+const blankLine = /^[ \t]*\r\n$/
+
+function splitFields(section: Buffer): HeaderField[] | undefined {
+  const fields: HeaderField[] = []
+  let fieldBegin = 0
+  let name: string | undefined
+  for (let at = 0; at < section.length; ) {
+    const next = section.indexOf(crlf, at) + crlf.length
+    const line = section.toString('latin1', at, next)
+    if (blankLine.test(line)) return undefined
+    if (!/^[ \t]/.test(line)) {
+      if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin, at) })
+      name = fieldStart.exec(line)?.[1]?.toLowerCase()
+      fieldBegin = at
+    }
+    if (name === undefined) return undefined
+    at = next
+  }
+  if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin) })
+  return fields
+}

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { text } from 'node:stream/consumers'
+import { parseEnv } from 'node:util'
+import { type CliHost, runCli, type SettingValues } from './cli/run.ts'
+import { systemClock } from './clock.ts'
+import {
+  type Config,
+  configFileVariable,
+  flagName,
+  type Mode,
+  parseConfig,
+  settings,
+} from './config.ts'
+import { openControlPlane } from './control-plane.ts'
+import { startDev } from './dev.ts'
+import { startGateway, writeReadyFile } from './gateway.ts'
+import { createLog } from './log.ts'
+import { systemRandom } from './random.ts'
+
+/** The process: the only reader of environment, arguments and signals. */
+
+const system = { clock: systemClock, random: systemRandom }
+
+const host: CliHost = {
+  version: readVersion(),
+  operator: userInfo().username,
+  settingFlags: Object.values(settings).map(({ variable, about }) => ({
+    flag: flagName(variable),
+    variable,
+    about,
+  })),
+  clock: system.clock,
+  readStandardInput: () => text(process.stdin),
+  out: (line) => process.stdout.write(`${line}\n`),
+  err: (line) => process.stderr.write(`${line}\n`),
+
+  async open(flags) {
+    const config = readConfig('tool', flags)
+    const controlPlane = await openControlPlane(config, system)
+    return { ...controlPlane, close: () => controlPlane.store.close() }
+  },
+
+  async run(mode, flags) {
+    const stopped = nextStopSignal()
+    const config = readConfig(mode, flags)
+    const log = createLog(config.logLevel)
+    const running =
+      mode === 'dev'
+        ? await startDev(config, { ...system, log })
+        : await startServe(config, { ...system, log })
+    if (config.readyFile !== undefined) writeReadyFile(config.readyFile, running.ready)
+    host.out(running.banner)
+    log.info({ event: 'stopping', signal: await stopped })
+    await running.close()
+    return 0
+  },
+}
+
+async function startServe(config: Config, deps: Parameters<typeof startGateway>[2]) {
+  const upstreams = { http: config.upstreamHttp, smtp: config.upstreamSmtp }
+  const gateway = await startGateway(config, upstreams, deps)
+  const { http, https, smtp, smtps, admin } = gateway.addresses
+  const ready = { http, https, smtp, smtps, admin, pid: process.pid }
+  return {
+    ready,
+    // One line, JSON like all others that `serve` writes.
+    banner: JSON.stringify({ event: 'listening', ...ready }),
+    close: gateway.close,
+  }
+}
+
+function readConfig(mode: Mode, flags: SettingValues): Config {
+  const file = flags[configFileVariable] ?? process.env[configFileVariable]
+  const fromFile = file === undefined ? {} : parseEnv(readFileSync(file, 'utf8'))
+  const result = parseConfig(mode, [flags, process.env, fromFile])
+  if (!result.ok) {
+    throw new Error(`the settings do not work:\n${result.problems.map((p) => `  ${p}`).join('\n')}`)
+  }
+  if (mode !== 'tool') for (const warning of result.warnings) host.err(`postern: ${warning}`)
+  return result.config
+}
+
+/** The second signal ends the process at once, as people expect of Ctrl-C. */
+function nextStopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let asked = false
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (asked) process.exit(1)
+        asked = true
+        resolve(signal)
+      })
+    }
+  })
+}
+
+function readVersion(): string {
+  // Beside src/ in the repository, beside dist/ in the published package.
+  for (const candidate of ['../package.json', '../../package.json']) {
+    try {
+      return JSON.parse(readFileSync(new URL(candidate, import.meta.url), 'utf8')).version
+    } catch {}
+  }
+  return 'unknown'
+}
+
+process.exitCode = await runCli(process.argv.slice(2), host)

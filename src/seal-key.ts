@@ -1,0 +1,37 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { parseSealKey, sealKeyBytes } from './assertion/seal.ts'
+import type { Random } from './random.ts'
+
+/**
+ * Reads the seal key, or makes it where it may be made. A fleet shares one file, so that with PostgreSQL it has to be there:
+ * a node that made its own could not open what the others sealed.
+ */
+export function readSealKey(
+  file: string,
+  { mayCreate, random }: { readonly mayCreate: boolean; readonly random: Pick<Random, 'bytes'> },
+): Uint8Array {
+  if (!existsSync(file)) {
+    if (!mayCreate) {
+      throw new Error(
+        `POSTERN_SEAL_KEY_FILE ${file} does not exist: make it once with "openssl rand -base64 32", and give every node the same`,
+      )
+    }
+    createKeyFile(file, Buffer.from(random.bytes(sealKeyBytes)).toString('base64'))
+  }
+  const key = parseSealKey(readFileSync(file, 'utf8'))
+  if (key === undefined) {
+    throw new Error(`POSTERN_SEAL_KEY_FILE ${file} must hold ${sealKeyBytes} bytes in base64`)
+  }
+  return key
+}
+
+/** Of two processes that start at once one makes the file, and both read that one. */
+function createKeyFile(file: string, content: string) {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  try {
+    writeFileSync(file, `${content}\n`, { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}

@@ -1,0 +1,78 @@
+import { parseAddress } from '../core/address.ts'
+import type { Decision } from '../core/decide.ts'
+import type { DenialReason } from '../core/denial.ts'
+import { normaliseDomain } from '../core/domain.ts'
+import type { Authenticator } from './authenticate.ts'
+
+/** The decision that a message would meet, and the rule that makes it. */
+export interface Explanation {
+  readonly allowed: boolean
+  readonly reason: DenialReason | 'bad-address' | null
+  /** The domain in A-labels, where the address has one. */
+  readonly domain: string | null
+  readonly tokenId: number | null
+  readonly accountId: number | null
+  /** One sentence for people. */
+  readonly rule: string
+}
+
+export type Explain = ReturnType<typeof createExplain>
+
+export function createExplain({ authenticator }: { readonly authenticator: Authenticator }) {
+  /** `from` is an address or a bare domain. */
+  return async function explain(bearerToken: string, from: string): Promise<Explanation> {
+    const domain = from.includes('@') ? parseAddress(from)?.domain : normaliseDomain(from)
+    const presented = authenticator.present(bearerToken)
+    if (domain === undefined) return notAnAddress(from)
+    const decision: Decision = presented.wellFormed
+      ? await authenticator.authorise(presented.digest, [domain])
+      : { allowed: false, reason: 'malformed-token' }
+    const about = decision.allowed ? decision.principal : decision
+    return {
+      allowed: decision.allowed,
+      reason: decision.allowed ? null : decision.reason,
+      domain,
+      tokenId: about.tokenId ?? null,
+      accountId: 'accountId' in about ? about.accountId : null,
+      rule: ruleOf(decision, domain),
+    }
+  }
+}
+
+function notAnAddress(from: string): Explanation {
+  return {
+    allowed: false,
+    reason: 'bad-address',
+    domain: null,
+    tokenId: null,
+    accountId: null,
+    rule: `"${from}" is not one plain address, nor a domain`,
+  }
+}
+
+function ruleOf(decision: Decision, domain: string): string {
+  if (decision.allowed) {
+    const { standing, endsAt } = decision.principal
+    const until = endsAt === null ? '' : ` until ${new Date(endsAt).toISOString()}`
+    const life = standing === 'reset' ? `was reset and still works${until}` : `is alive${until}`
+    return `the token ${life} and administers ${domain}`
+  }
+  switch (decision.reason) {
+    case 'no-credential':
+      return 'no token was presented'
+    case 'malformed-token':
+      return 'the token is not of a form that any token has: its checksum or its characters are wrong'
+    case 'unknown-token':
+      return 'no token has this value: it was never issued here, or was deleted'
+    case 'expired-token':
+      return 'the token is past its expiry or the end of its reset window'
+    case 'wrong-username':
+      return 'the SMTP user name is not one of those accepted'
+    case 'unknown-domain':
+      return `${domain} belongs to no account; subdomains are domains of their own`
+    case 'unverified-domain':
+      return `${domain} was added, but is not verified yet`
+    case 'not-domain-admin':
+      return `the token has no admin grant on ${domain}, nor on its account`
+  }
+}

@@ -1,0 +1,197 @@
+import type { Credential, Principal } from '../core/decide.ts'
+import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
+import type { TokenTimes } from '../core/standing.ts'
+import type { Digest } from '../core/token.ts'
+
+/**
+ * What the services need from the outside. `store/` implements these; a cache implements `Lookup` around another one.
+ * Instants are milliseconds since the Unix epoch. Every method throws when the store cannot be asked; a refusal is data.
+ */
+
+/** The two questions of the data plane. Each answer is one snapshot. */
+export interface Lookup {
+  findCredential(digest: Digest): Promise<Credential | undefined>
+  /** `name` in A-labels, lower case. */
+  findDomain(name: string): Promise<DomainRecord | undefined>
+}
+
+/** Who asks for a change, for the audit trail and `created_by`. */
+export interface Actor {
+  readonly name: string
+  /** Where the change came in: `cli`, `system`, or the address of an API client. */
+  readonly origin: string
+}
+
+export interface Account {
+  readonly id: number
+  readonly name: string
+  readonly createdAt: number
+}
+
+/** A token as the control plane sees it; never its secret. */
+export interface TokenRecord extends TokenTimes {
+  readonly id: number
+  readonly accountId: number
+  readonly name: string
+  readonly lastFour: string
+  readonly createdBy: string
+  readonly createdAt: number
+  readonly grants: readonly Grant[]
+  /** When it was reset, and the token that replaced it; null unless its reset window runs or is over. */
+  readonly resetAt: number | null
+  readonly successorId: number | null
+}
+
+/** What is kept of a freshly minted token. `sealed` is a JWE that only the control plane opens, or null. */
+export interface MintedToken {
+  readonly digest: Digest
+  readonly lastFour: string
+  readonly sealed: string | null
+}
+
+/** Why a change was refused: the closed list. Nothing was changed. */
+export type Refusal =
+  | { readonly reason: 'no-such-account' }
+  | { readonly reason: 'no-such-domain' }
+  | { readonly reason: 'no-such-token' }
+  | { readonly reason: 'domain-taken'; readonly name: string }
+  /** The domains that would be left without a lasting token. */
+  | { readonly reason: 'last-token'; readonly domains: readonly string[] }
+  | { readonly reason: 'already-reset'; readonly at: number; readonly successorId: number }
+  | { readonly reason: 'expired' }
+  | { readonly reason: 'not-reset' }
+  | { readonly reason: 'window-too-long'; readonly latest: number }
+  | { readonly reason: 'not-sealed' }
+
+/** `epoch` is the entry of the revocation log by which other nodes learn of the change; null if none has to. */
+export type Change<T> =
+  | { readonly done: true; readonly value: T; readonly epoch: number | null }
+  | { readonly done: false; readonly refusal: Refusal }
+
+interface ChangeRequest {
+  readonly actor: Actor
+  readonly at: number
+}
+
+/** A grant as it is asked for: domains by id, all of the token's own account. */
+export interface GrantRequest {
+  readonly resource: { readonly type: 'account' | 'domain'; readonly id: number }
+  readonly level: AccessLevel
+}
+
+export interface AuditEvent {
+  readonly id: number
+  readonly at: number
+  readonly accountId: number | null
+  readonly actor: string
+  readonly origin: string
+  /** `token.created`, `token.reset`, `token.deleted`, `domain.added`, … */
+  readonly action: string
+  readonly subject: { readonly type: 'account' | 'domain' | 'token' | 'key'; readonly id: number }
+  readonly before: unknown
+  readonly after: unknown
+}
+
+/** The control plane's view. Each change is one transaction with its audit row and its entry in the revocation log. */
+export interface Registry {
+  createAccount(request: ChangeRequest & { name: string }): Promise<Change<Account>>
+  listAccounts(): Promise<Account[]>
+
+  /** Adds the domain and, in the same transaction, its token `<domain> token <id>` with Domain Admin on it. */
+  addDomain(
+    request: ChangeRequest & {
+      accountId: number
+      name: string
+      state: DomainRecord['state']
+      token: MintedToken
+    },
+  ): Promise<Change<{ domain: DomainRecord; token: TokenRecord }>>
+  /** All domains, or one account's, by name. */
+  listDomains(accountId?: number): Promise<DomainRecord[]>
+  /** Removes the domain with every grant on it. */
+  removeDomain(request: ChangeRequest & { domainId: number }): Promise<Change<DomainRecord>>
+
+  createToken(
+    request: ChangeRequest & {
+      accountId: number
+      name: string
+      grants: readonly GrantRequest[]
+      expiresAt: number | null
+      token: MintedToken
+    },
+  ): Promise<Change<TokenRecord>>
+  getToken(tokenId: number): Promise<TokenRecord | undefined>
+  /** All tokens of an account that the sweeper has not removed yet, by id. */
+  listTokens(accountId: number): Promise<TokenRecord[]>
+  /** Replaces the whole set of grants. */
+  replaceGrants(
+    request: ChangeRequest & { tokenId: number; grants: readonly GrantRequest[] },
+  ): Promise<Change<TokenRecord>>
+  /**
+   * Mints the successor with the grants as of this instant, and lets the old token live until `windowEndsAt`.
+   * `expiresAt` of the successor: undefined copies the old one's.
+   */
+  resetToken(
+    request: ChangeRequest & {
+      tokenId: number
+      windowEndsAt: number
+      expiresAt?: number | null
+      token: MintedToken
+    },
+  ): Promise<Change<{ old: TokenRecord; successor: TokenRecord }>>
+  /** Clears the window of a token that was reset, while it still runs. The successor stays an ordinary token. */
+  undoReset(request: ChangeRequest & { tokenId: number }): Promise<Change<TokenRecord>>
+  /** Shortens, ends or extends a running window; at most `latestMs` after the reset. */
+  changeWindow(
+    request: ChangeRequest & { tokenId: number; windowEndsAt: number; latestMs: number },
+  ): Promise<Change<TokenRecord>>
+  /** Deletes the row and writes a tombstone; a repeated call finds the tombstone and is `done` again. */
+  deleteToken(
+    request: ChangeRequest & { tokenId: number },
+  ): Promise<Change<{ tokenId: number; repeated: boolean }>>
+  /** The sealed copy of a token, its opening recorded in the audit trail. */
+  openSealedCopy(request: ChangeRequest & { tokenId: number }): Promise<Change<string>>
+  /** Removes at most `limit` tokens that ended before `endedBefore`; answers how many it removed. */
+  sweepExpired(request: { endedBefore: number; at: number; limit: number }): Promise<number>
+
+  /** Newest first. */
+  listAuditEvents(request: { accountId?: number; limit: number }): Promise<AuditEvent[]>
+}
+
+/** A value that only holders of the seal key can read. */
+export interface SealedSecret {
+  readonly id: string
+  readonly kind: 'signing-key'
+  readonly createdAt: number
+  /** After this instant it is no longer used for anything; null while it is the current one. */
+  readonly retiredAt: number | null
+  /** A compact JWE (RFC 7516). */
+  readonly sealed: string
+}
+
+export interface SecretStore {
+  /** Newest first. */
+  listSecrets(kind: SealedSecret['kind']): Promise<SealedSecret[]>
+  /**
+   * Makes this the current secret of its kind and retires the one before at `retirePreviousAt`. With `onlyIfNone` it
+   * does nothing when a current one exists: two nodes that start at once agree on one. Answers whether it was stored.
+   */
+  putSecret(
+    secret: Omit<SealedSecret, 'retiredAt'>,
+    how: { retirePreviousAt: number; onlyIfNone: boolean; actor: Actor },
+  ): Promise<boolean>
+}
+
+/** What the upstream is told about the message it is handed: signed, so that it needs no call back to the gate. */
+export interface AssertionSigner {
+  /**
+   * A compact JWS (RFC 7515) for the header `Postern-Assertion`, reused for its token while fresh.
+   * `audience` is the upstream; `senders` the domains (A-labels) it may send as, as decided.
+   */
+  sign(request: {
+    readonly audience: string
+    readonly principal: Principal
+    readonly senders: readonly string[]
+    readonly protocol: 'http' | 'smtp'
+  }): Promise<string>
+}

@@ -1,0 +1,163 @@
+import { isIP } from 'node:net'
+import { normaliseDomain } from './core/domain.ts'
+import { isTokenPrefix } from './core/token.ts'
+
+/** Turns the text of a setting into its value, or throws an error whose message completes "POSTERN_X ". */
+export type Parser<T> = (text: string) => T
+
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface HttpUpstream {
+  /** Scheme, host and port. */
+  readonly origin: string
+  /** Put before the path of each route; '' or '/prefix', no trailing slash. */
+  readonly basePath: string
+}
+
+export interface SmtpUpstream {
+  readonly host: string
+  readonly port: number
+  readonly security: 'none' | 'implicit' | 'starttls'
+  readonly auth?: { readonly user: string; readonly pass: string }
+}
+
+/** What a route of the data plane is checked for: a sender (or a batch of them), or only a live token. */
+export type RouteCheck = 'send' | 'batch' | 'authenticated'
+
+export interface RouteSetting {
+  readonly method: string
+  /** Exact, but for segments that are `{id}`: decimal digits. */
+  readonly path: string
+  readonly check: RouteCheck
+}
+
+export const text: Parser<string> = (value) => value
+
+export const flag: Parser<boolean> = (value) => {
+  if (value === 'true' || value === '1') return true
+  if (value === 'false' || value === '0') return false
+  throw new Error(`must be true or false, not "${value}"`)
+}
+
+/** A whole number with bounds, both included. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Parser<number> {
+  return (value) => {
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || number < min || number > max) {
+      throw new Error(`must be a whole number from ${min} to ${max}, not "${value}"`)
+    }
+    return number
+  }
+}
+
+export function oneOf<const T extends string>(...values: readonly T[]): Parser<T> {
+  return (value) => {
+    const found = values.find((candidate) => candidate === value)
+    if (found === undefined) throw new Error(`must be ${values.join(' or ')}, not "${value}"`)
+    return found
+  }
+}
+
+export function listOf<T>(item: Parser<T>): Parser<readonly T[]> {
+  return (value) =>
+    value
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '')
+      .map(item)
+}
+
+/** `host:port` or `[address]:port`; port 0 means any free one. */
+export const listen: Parser<ListenAddress> = (value) => {
+  const match = /^(?:\[([^\]]+)\]|([^:\s]+)):(\d{1,5})$/.exec(value)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port > 65535 || (match?.[1] !== undefined && isIP(host) !== 6)) {
+    throw new Error(`must be HOST:PORT or [IPV6]:PORT, not "${value}"`)
+  }
+  return { host, port }
+}
+
+export const httpUpstream: Parser<HttpUpstream> = (value) => {
+  const url = parseUrl(value, ['http:', 'https:'])
+  if (url.username !== '' || url.password !== '') {
+    throw new Error('must not hold a credential: use POSTERN_UPSTREAM_HTTP_HEADERS_FILE')
+  }
+  if (url.search !== '' || url.hash !== '') throw new Error('must not have a query or a fragment')
+  return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') }
+}
+
+/** Where people reach a listener from outside; shown, never connected to. */
+export const publicUrl: Parser<string> = (value) =>
+  parseUrl(value, ['http:', 'https:', 'smtp:', 'smtps:']).href.replace(/\/+$/, '')
+
+const smtpSchemes = {
+  'smtp:': { security: 'none', port: 25 },
+  'smtps:': { security: 'implicit', port: 465 },
+  'smtp+starttls:': { security: 'starttls', port: 587 },
+} as const
+
+export const smtpUpstream: Parser<SmtpUpstream> = (value) => {
+  const url = parseUrl(value, Object.keys(smtpSchemes))
+  const { security, port } = smtpSchemes[url.protocol as keyof typeof smtpSchemes]
+  if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '') {
+    throw new Error('must end after the host and port')
+  }
+  const target = {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? port : Number(url.port),
+    security,
+  }
+  if (url.username === '') return target
+  return {
+    ...target,
+    auth: { user: decodeURIComponent(url.username), pass: decodeURIComponent(url.password) },
+  }
+}
+
+export const databaseUrl: Parser<string> = (value) => {
+  if (/^sqlite:.+/.test(value)) return value
+  if (/^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return value
+  // Not echoed: it may hold a password.
+  throw new Error('must be sqlite:PATH or postgres://USER@HOST/DATABASE')
+}
+
+/** A host name as it stands in a Host field, without port. */
+export const hostName: Parser<string> = (value) => {
+  const name = value.toLowerCase()
+  if (isIP(name) !== 0 || name === 'localhost' || normaliseDomain(name) === name) return name
+  throw new Error(`must be a host name without port, not "${value}"`)
+}
+
+export const tokenPrefix: Parser<string> = (value) => {
+  if (isTokenPrefix(value)) return value
+  throw new Error(
+    `must be at most 20 letters, digits, "_", "-" or "." that end in one of the last three`,
+  )
+}
+
+/** `METHOD /path check`. */
+export const route: Parser<RouteSetting> = (value) => {
+  const [method = '', path = '', check = '', ...rest] = value.split(/\s+/)
+  if (!/^[A-Z]+$/.test(method) || !isRoutePath(path) || rest.length > 0) {
+    throw new Error(`must be METHOD /path send|batch|authenticated, not "${value}"`)
+  }
+  return { method, path, check: oneOf('send', 'batch', 'authenticated')(check) }
+}
+
+/** Only what every HTTP implementation reads alike: no percent signs, no empty or dot segments. */
+function isRoutePath(path: string): boolean {
+  return /^(\/(\{id\}|(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+))+$/.test(path)
+}
+
+function parseUrl(value: string, protocols: readonly string[]): URL {
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  if (url === undefined || !protocols.includes(url.protocol) || url.hostname === '') {
+    // Not echoed: it may hold a password.
+    throw new Error(`must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+  }
+  return url
+}

@@ -1,0 +1,31 @@
+import type { Change, Refusal } from '../service/ports.ts'
+import type { Database, WriteTransaction } from './schema.ts'
+
+/** Undoes the transaction that it is thrown in; the caller is answered with the refusal. */
+export class RefusedChange extends Error {
+  readonly refusal: Refusal
+
+  constructor(refusal: Refusal) {
+    super(`refused: ${refusal.reason}`)
+    this.refusal = refusal
+  }
+}
+
+interface Done<T> {
+  readonly value: T
+  /** Null when no node has to be told. */
+  readonly epoch: number | null
+}
+
+/** One transaction that is either done, or refused without a trace. */
+export async function change<T>(
+  database: Database,
+  work: (transaction: WriteTransaction) => Promise<Done<T>>,
+): Promise<Change<T>> {
+  try {
+    return { done: true, ...(await database.write(work)) }
+  } catch (error) {
+    if (error instanceof RefusedChange) return { done: false, refusal: error.refusal }
+    throw error
+  }
+}

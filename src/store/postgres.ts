@@ -1,0 +1,89 @@
+import { Kysely, PostgresDialect, type PostgresPoolClient, sql } from 'kysely'
+import type { DatabaseError, PoolClient, PoolConfig } from 'pg'
+import type { Database, Schema } from './schema.ts'
+
+/** A control plane that is stopped between its lock and its commit must not hold everybody. */
+const lockTimeoutMs = 3_000
+const idleInTransactionTimeoutMs = 2_000
+/** A server that does not answer is a store that cannot be asked: the edges say 503 and 454. */
+const connectTimeoutMs = 3_000
+const queryTimeoutMs = 5_000
+const maxConnections = 10
+/** PostgreSQL's type number of bigint. */
+const int8 = 20
+
+/** Opens a PostgreSQL database. Throws when it cannot be reached. */
+export async function openPostgres(url: string): Promise<Database> {
+  // Only here, so that a gate on SQLite never loads the driver.
+  const { default: pg } = await import('pg')
+  const config: PoolConfig = {
+    connectionString: url,
+    max: maxConnections,
+    application_name: 'postern',
+    connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: queryTimeoutMs,
+    statement_timeout: queryTimeoutMs,
+    lock_timeout: lockTimeoutMs,
+    idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
+    keepAlive: true,
+    types: {
+      // Ids, epochs and instants are far below 2^53.
+      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+        oid === int8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
+    } as NonNullable<PoolConfig['types']>,
+  }
+  const pool = new pg.Pool(config)
+  // A connection that breaks while idle leaves the pool; one that breaks in use fails its query. Neither ends the process.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+
+  const db = new Kysely<Schema>({
+    dialect: new PostgresDialect({
+      pool: {
+        connect: async () => discardWhenBroken(await pool.connect(), pg.DatabaseError),
+        end: () => pool.end(),
+        options: pool.options,
+      },
+    }),
+  })
+
+  return {
+    dialect: 'postgres',
+    reader: db,
+    write: (work) =>
+      db
+        .transaction()
+        .setIsolationLevel('read committed')
+        .execute((transaction) => work({ db: transaction, dialect: 'postgres' })),
+
+    async inspect() {
+      const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db)
+      return [
+        { name: 'database server', ok: true, detail: `PostgreSQL ${rows[0]?.server_version}` },
+      ]
+    },
+
+    close: () => db.destroy(),
+  }
+}
+
+/**
+ * A connection whose query ended in anything but the server's own word (a time-out, a cut line) is not used again: its
+ * answer may still come, and would be taken for another's.
+ */
+function discardWhenBroken(
+  client: PoolClient,
+  serverError: typeof DatabaseError,
+): PostgresPoolClient {
+  let broken = false
+  async function query(text: string, parameters: unknown[]) {
+    try {
+      return await client.query(text, parameters)
+    } catch (error) {
+      broken ||= !(error instanceof serverError)
+      throw error
+    }
+  }
+  // Nothing here streams, so that the form of `query` that takes a cursor is left out.
+  return { query, release: () => client.release(broken) } as unknown as PostgresPoolClient
+}

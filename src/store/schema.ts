@@ -1,0 +1,106 @@
+import type { Generated, Kysely } from 'kysely'
+import type { AccessLevel, DomainRecord } from '../core/grants.ts'
+import type { AuditEvent, SealedSecret } from '../service/ports.ts'
+
+/** The tables as `migrations/` makes them. Instants are milliseconds since the Unix epoch. */
+export interface Schema {
+  readonly accounts: {
+    id: Generated<number>
+    name: string
+    created_at: number
+  }
+  readonly domains: {
+    id: Generated<number>
+    account_id: number
+    /** A-labels, lower case. */
+    name: string
+    state: DomainRecord['state']
+    created_at: number
+  }
+  readonly tokens: {
+    id: Generated<number>
+    account_id: number
+    name: string
+    /** base64url of the SHA-256 of the token. */
+    digest: string
+    last_four: string
+    /** A JWE of the token, or null. */
+    sealed: string | null
+    created_by: string
+    created_at: number
+    expires_at: number | null
+    reset_at: number | null
+    window_ends_at: number | null
+    successor_id: number | null
+  }
+  readonly grants: {
+    token_id: number
+    /** Null: the whole account of the token. */
+    domain_id: number | null
+    level: AccessLevel
+  }
+  readonly audit_events: {
+    id: Generated<number>
+    at: number
+    account_id: number | null
+    actor: string
+    origin: string
+    action: string
+    subject_type: AuditEvent['subject']['type']
+    subject_id: number
+    /** JSON, or null. */
+    before: string | null
+    after: string | null
+  }
+  /** One row. */
+  readonly revocation_clock: {
+    epoch: number
+    pruned_through: number
+    era: string
+    era_at: number
+  }
+  readonly revocations: {
+    epoch: number
+    /** JSON array of the keys whose cached records are no longer true. */
+    keys: string
+    at: number
+  }
+  readonly token_tombstones: {
+    token_id: number
+    epoch: number
+    at: number
+  }
+  readonly secrets: {
+    id: string
+    kind: SealedSecret['kind']
+    created_at: number
+    retired_at: number | null
+    sealed: string
+  }
+}
+
+export type Dialect = 'sqlite' | 'postgres'
+
+/** One connection with a transaction open on it. */
+export interface WriteTransaction {
+  readonly db: Kysely<Schema>
+  readonly dialect: Dialect
+}
+
+/** An open database: what differs between SQLite and PostgreSQL ends here. */
+export interface Database {
+  readonly dialect: Dialect
+  /** For statements that only read, each by itself. */
+  readonly reader: Kysely<Schema>
+  /** Commits what `work` did, or nothing if it throws. `work` must not wait for anything but the database. */
+  write<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T>
+  /** Things that an operator should know about it. */
+  inspect(): Promise<readonly Inspection[]>
+  close(): Promise<void>
+}
+
+export interface Inspection {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}

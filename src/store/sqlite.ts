@@ -1,0 +1,155 @@
+import { chmodSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
+import type { Database, Inspection, Schema } from './schema.ts'
+
+/** How long a change waits for another process to finish its own. */
+const busyLimitMs = 5_000
+const busyPauseMs = 5
+/** Readers wait in the event loop's thread, and only in the instant after a crash: so not for long. */
+const readerTimeoutMs = 250
+
+/**
+ * Opens the embedded database, and makes it, with its folder, when it is not there. Two connections: one for changes, in
+ * turn, and one for reading, which never waits for the other (https://sqlite.org/wal.html).
+ */
+export function openSqlite(path: string): Database {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const writing = openConnection(path, 0)
+  // Token digests and sealed copies are nobody else's business.
+  chmodSync(path, 0o600)
+  const writer = kysely(writing)
+  const reader = kysely(openConnection(path, readerTimeoutMs))
+  /** Changes of this process take turns; those of others are met by trying again. */
+  let turn: Promise<unknown> = Promise.resolve()
+
+  async function transact<T>(work: Parameters<Database['write']>[0]): Promise<T> {
+    return writer.connection().execute(async (db) => {
+      await beginImmediate(db)
+      try {
+        const result = await work({ db, dialect: 'sqlite' })
+        await sql`commit`.execute(db)
+        return result as T
+      } catch (error) {
+        if (writing.isTransaction) await sql`rollback`.execute(db)
+        throw error
+      }
+    })
+  }
+
+  return {
+    dialect: 'sqlite',
+    reader,
+
+    write<T>(work: Parameters<Database['write']>[0]) {
+      const done = turn.then(() => transact<T>(work))
+      turn = done.catch(() => {})
+      return done
+    },
+
+    async inspect() {
+      return [await inspectMode(reader), await inspectIntegrity(reader)]
+    },
+
+    async close() {
+      await turn
+      await reader.destroy()
+      await writer.destroy()
+    },
+  }
+}
+
+/** The write lock is taken before the first read: else two that read would both find they may not write. */
+async function beginImmediate(db: Kysely<Schema>) {
+  for (let waited = 0; ; waited += busyPauseMs) {
+    try {
+      await sql`begin immediate`.execute(db)
+      return
+    } catch (error) {
+      if (!isBusy(error) || waited >= busyLimitMs) throw error
+      await delay(busyPauseMs)
+    }
+  }
+}
+
+/** https://sqlite.org/rescode.html: SQLITE_BUSY is 5; extended codes keep it in their low byte. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
+}
+
+function openConnection(path: string, timeout: number): DatabaseSync {
+  // While the file is made, another process may hold it for an instant.
+  const database = new DatabaseSync(path, { timeout: 1_000, enableForeignKeyConstraints: true })
+  try {
+    const mode = database.prepare('pragma journal_mode = wal').get()?.journal_mode
+    if (mode !== 'wal') {
+      throw new Error(
+        `${path}: this file system cannot hold the database (journal mode "${mode}", not "wal")`,
+      )
+    }
+    database.exec('pragma synchronous = full')
+    database.exec(`pragma busy_timeout = ${timeout}`)
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+function kysely(database: DatabaseSync): Kysely<Schema> {
+  return new Kysely<Schema>({ dialect: new SqliteDialect({ database: bridge(database) }) })
+}
+
+/** More statements than the store has. */
+const maxStatements = 256
+
+/** Gives node:sqlite the shape that Kysely's dialect expects, and keeps statements compiled. */
+function bridge(database: DatabaseSync): SqliteDatabase {
+  const statements = new Map<string, SqliteStatement>()
+
+  function compile(text: string): SqliteStatement {
+    const statement = database.prepare(text)
+    return {
+      reader: statement.columns().length > 0,
+      all: (parameters) => statement.all(...parameters.map(bind)),
+      run: (parameters) => statement.run(...parameters.map(bind)),
+      iterate: (parameters) => statement.iterate(...parameters.map(bind)),
+    }
+  }
+
+  return {
+    prepare(text) {
+      const known = statements.get(text)
+      if (known !== undefined) return known
+      const statement = compile(text)
+      if (statements.size >= maxStatements) statements.clear()
+      statements.set(text, statement)
+      return statement
+    },
+    close() {
+      statements.clear()
+      database.close()
+    },
+  }
+}
+
+/** node:sqlite takes an object for a set of named parameters, without a word: nothing but plain values gets there. */
+function bind(value: unknown): SQLInputValue {
+  if (value === undefined) return null
+  if (value === null || typeof value === 'string' || typeof value === 'number') return value
+  throw new TypeError(`cannot store a value of type ${typeof value}`)
+}
+
+async function inspectMode(reader: Kysely<Schema>): Promise<Inspection> {
+  const { rows } = await sql<{ journal_mode: string }>`pragma journal_mode`.execute(reader)
+  const mode = rows[0]?.journal_mode ?? 'unknown'
+  return { name: 'journal mode', ok: mode === 'wal', detail: mode }
+}
+
+async function inspectIntegrity(reader: Kysely<Schema>): Promise<Inspection> {
+  const { rows } = await sql<{ quick_check: string }>`pragma quick_check`.execute(reader)
+  const detail = rows.map((row) => row.quick_check).join('; ')
+  return { name: 'database file', ok: detail === 'ok', detail }
+}

@@ -1,0 +1,51 @@
+import { resolve } from 'node:path'
+import { sql } from 'kysely'
+import type { Lookup, Registry, SecretStore } from '../service/ports.ts'
+import { createAuditTrail } from './audit.ts'
+import { createDomainRegistry } from './domains.ts'
+import { createLookup } from './lookup.ts'
+import { applyMigrations } from './migrate.ts'
+import { openPostgres } from './postgres.ts'
+import { createResetRegistry } from './resets.ts'
+import type { Database, Dialect, Inspection } from './schema.ts'
+import { createSecretStore } from './secrets.ts'
+import { openSqlite } from './sqlite.ts'
+import { createTokenRegistry } from './tokens.ts'
+
+/** The truth, in SQL: what it promises stands in `service/ports.ts`. */
+export interface Store extends Lookup, Registry, SecretStore {
+  readonly dialect: Dialect
+  /** Brings the schema up to date; answers the names of what it applied. */
+  migrate(): Promise<string[]>
+  /** Throws when the database does not answer. */
+  ping(): Promise<void>
+  /** For `postern doctor`. */
+  inspect(): Promise<readonly Inspection[]>
+  close(): Promise<void>
+}
+
+/** Opens `sqlite:PATH`, relative to the working directory, or `postgres://…`. Throws when it cannot be opened. */
+export async function openStore(url: string): Promise<Store> {
+  const database = await openDatabase(url)
+  return {
+    dialect: database.dialect,
+    ...createLookup(database),
+    ...createDomainRegistry(database),
+    ...createTokenRegistry(database),
+    ...createResetRegistry(database),
+    ...createAuditTrail(database),
+    ...createSecretStore(database),
+
+    migrate: () => applyMigrations(database),
+    async ping() {
+      await sql`select 1`.execute(database.reader)
+    },
+    inspect: () => database.inspect(),
+    close: () => database.close(),
+  }
+}
+
+async function openDatabase(url: string): Promise<Database> {
+  const file = /^sqlite:(.+)$/.exec(url)?.[1]
+  return file === undefined ? openPostgres(url) : openSqlite(resolve(file))
+}

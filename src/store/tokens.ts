@@ -1,0 +1,165 @@
+import type { Registry } from '../service/ports.ts'
+import { auditedToken, recordAudit } from './audit.ts'
+import { change, RefusedChange } from './change.ts'
+import { requireAccount } from './domains.ts'
+import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
+import { currentEpoch, revocationKey, takeEpoch } from './revocation-log.ts'
+import type { Database, WriteTransaction } from './schema.ts'
+import { checkGrants, holdToken, insertGrants, insertToken, readTokens } from './token-rows.ts'
+
+type TokenRegistry = Pick<
+  Registry,
+  | 'createToken'
+  | 'getToken'
+  | 'listTokens'
+  | 'replaceGrants'
+  | 'deleteToken'
+  | 'openSealedCopy'
+  | 'sweepExpired'
+>
+
+const sweeper = { name: 'System', origin: 'sweeper' }
+
+/** Tokens from their making to their end; `resets.ts` has the reset window. */
+export function createTokenRegistry(database: Database): TokenRegistry {
+  return {
+    createToken: ({ accountId, name, grants, expiresAt, token: minted, actor, at }) =>
+      change(database, async (transaction) => {
+        await requireAccount(transaction, accountId)
+        await checkGrants(transaction, accountId, grants)
+        const token = await insertToken(transaction, {
+          accountId,
+          name: () => name,
+          minted,
+          createdBy: actor.name,
+          at,
+          expiresAt,
+          grants,
+        })
+        const subject = { type: 'token', id: token.id } as const
+        const event = { at, actor, accountId, action: 'token.created', subject }
+        await recordAudit(transaction, { ...event, after: auditedToken(token) })
+        // Nobody can have asked for a secret that did not exist: no node has anything to forget.
+        return { value: token, epoch: null }
+      }),
+
+    async getToken(tokenId) {
+      const [token] = await readTokens(database.reader, { id: tokenId })
+      return token
+    },
+
+    listTokens: (accountId) => readTokens(database.reader, { accountId }),
+
+    replaceGrants: ({ tokenId, grants, actor, at }) =>
+      change(database, async (transaction) => {
+        const held = await holdTokenAndDomains(transaction, tokenId, grants)
+        const { record: before, digest } = held
+        const { accountId } = before
+        await checkGrants(transaction, accountId, grants)
+        await transaction.db.deleteFrom('grants').where('token_id', '=', tokenId).execute()
+        await insertGrants(transaction.db, tokenId, grants)
+        await keepLastTokens(transaction, domainsRestingOn(before))
+        const { record: after } = await holdToken(transaction, tokenId)
+        if (sameGrants(before.grants, after.grants)) {
+          return { value: after, epoch: await currentEpoch(transaction) }
+        }
+        await recordAudit(transaction, {
+          at,
+          actor,
+          accountId,
+          action: 'token.permissions_changed',
+          subject: { type: 'token', id: tokenId },
+          before: auditedToken(before),
+          after: auditedToken(after),
+        })
+        const epoch = await takeEpoch(transaction, [revocationKey.token(digest)], at)
+        return { value: after, epoch }
+      }),
+
+    deleteToken: ({ tokenId, actor, at }) =>
+      change<{ tokenId: number; repeated: boolean }>(database, async (transaction) => {
+        if (await isDeleted(transaction, tokenId)) {
+          return { value: { tokenId, repeated: true }, epoch: await currentEpoch(transaction) }
+        }
+        const { record, digest } = await holdTokenAndDomains(transaction, tokenId)
+        await transaction.db.deleteFrom('tokens').where('id', '=', tokenId).execute()
+        await keepLastTokens(transaction, domainsRestingOn(record))
+        const subject = { type: 'token', id: tokenId } as const
+        const event = { at, actor, accountId: record.accountId, action: 'token.deleted', subject }
+        await recordAudit(transaction, { ...event, before: auditedToken(record) })
+        const epoch = await takeEpoch(transaction, [revocationKey.token(digest)], at)
+        await transaction.db
+          .insertInto('token_tombstones')
+          .values({ token_id: tokenId, epoch, at })
+          .execute()
+        return { value: { tokenId, repeated: false }, epoch }
+      }),
+
+    openSealedCopy: ({ tokenId, actor, at }) =>
+      change(database, async (transaction) => {
+        const row = await transaction.db
+          .selectFrom('tokens')
+          .select(['account_id', 'sealed'])
+          .where('id', '=', tokenId)
+          .executeTakeFirst()
+        if (row === undefined) throw new RefusedChange({ reason: 'no-such-token' })
+        if (row.sealed === null) throw new RefusedChange({ reason: 'not-sealed' })
+        const subject = { type: 'token', id: tokenId } as const
+        const event = { at, actor, accountId: row.account_id, action: 'token.revealed', subject }
+        await recordAudit(transaction, event)
+        return { value: row.sealed, epoch: null }
+      }),
+
+    sweepExpired: ({ endedBefore, at, limit }) =>
+      database.write((transaction) => sweep(transaction, { endedBefore, at, limit })),
+  }
+}
+
+/** A token that two calls delete at once: the second waits for the row, and then finds the tombstone. */
+async function isDeleted({ db, dialect }: WriteTransaction, tokenId: number): Promise<boolean> {
+  if (dialect === 'postgres') {
+    await db.selectFrom('tokens').select('id').where('id', '=', tokenId).forUpdate().execute()
+  }
+  const tombstone = await db
+    .selectFrom('token_tombstones')
+    .select('token_id')
+    .where('token_id', '=', tokenId)
+    .executeTakeFirst()
+  return tombstone !== undefined
+}
+
+async function sweep(
+  transaction: WriteTransaction,
+  { endedBefore, at, limit }: { endedBefore: number; at: number; limit: number },
+): Promise<number> {
+  const ended = transaction.db
+    .selectFrom('tokens')
+    .select(['id', 'account_id', 'name'])
+    .where((token) =>
+      token.or([
+        token('expires_at', '<=', endedBefore),
+        token('window_ends_at', '<=', endedBefore),
+      ]),
+    )
+    .orderBy('id')
+    .limit(limit)
+  // Two nodes may sweep at once: each takes the rows that the other does not hold.
+  const rows = await (transaction.dialect === 'postgres'
+    ? ended.forUpdate().skipLocked()
+    : ended
+  ).execute()
+  for (const { id, account_id, name } of rows) {
+    const subject = { type: 'token', id } as const
+    const event = { at, actor: sweeper, accountId: account_id, action: 'token.expired', subject }
+    await recordAudit(transaction, { ...event, before: { name } })
+  }
+  if (rows.length > 0) {
+    const ids = rows.map(({ id }) => id)
+    await transaction.db.deleteFrom('tokens').where('id', 'in', ids).execute()
+  }
+  return rows.length
+}
+
+function sameGrants(before: readonly unknown[], after: readonly unknown[]): boolean {
+  return JSON.stringify(before) === JSON.stringify(after)
+}

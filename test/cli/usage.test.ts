@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createWorkplace, type Workplace } from '../helpers/program.ts'
+
+let place: Workplace
+
+beforeAll(async () => {
+  place = createWorkplace()
+  await place.json('account', 'create', 'Acme')
+  await place.json('domain', 'add', 'acme.test')
+})
+afterAll(() => place.remove())
+
+describe('a wrong call is exit status 2, with a sentence, and changes nothing', () => {
+  test.each([
+    [['nonsense'], 'there is no command "nonsense"'],
+    [['token'], 'is no command'],
+    [['token', 'nonsense'], 'is no command'],
+    [['token', 'create', '--nmae', 'x'], 'nmae'],
+    [['token', 'create', '--domain', 'acme.test'], 'name'],
+    [['token', 'create', '--name', 'x'], 'no permissions'],
+    [['token', 'create', '--name', ' ', '--domain', 'acme.test'], "name can't be blank"],
+    [['token', 'create', '--name', 'x', '--domain', 'acme.test:owner'], 'admin or viewer'],
+    [['token', 'create', '--name', 'x', '--domain', 'acme.test', '--domain', 'ACME.test'], 'twice'],
+    [['token', 'create', '--name', 'x', '--domain', 'a b'], 'not a domain name'],
+    [
+      ['token', 'create', '--name', 'x', '--domain', 'acme.test', '--expires', '2001-01-01'],
+      'future',
+    ],
+    [
+      ['token', 'create', '--name', 'x', '--domain', 'acme.test', '--expires', 'soon'],
+      'not a date',
+    ],
+    [['token', 'reset', '1', '--window', '12'], 'not a duration'],
+    [['token', 'reset', 'x'], 'must be a number'],
+    [['token', 'reset'], 'usage'],
+    [['token', 'delete', '1', '2'], 'usage'],
+    [['domain', 'add', 'no_domain'], 'not a domain name'],
+    [['domain', 'add', '1.2.3.4'], 'not a domain name'],
+    [['domain', 'add', 'acme.test', '--account', 'x'], 'must be a number'],
+    [['explain', '--from', 'a@acme.test'], '--token'],
+    [['serve', 'now'], 'takes no "now"'],
+  ])('postern %j', async (args, sentence) => {
+    const { status, stdout, stderr } = await place.postern(...args)
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toContain(sentence)
+  })
+})
+
+describe('a refused call is exit status 1, with a sentence that says what to do', () => {
+  test.each([
+    [['token', 'show', '999'], 'there is no such token'],
+    [['token', 'delete', '999'], 'there is no such token'],
+    [['token', 'reset', '999'], 'there is no such token'],
+    [['domain', 'add', 'acme.test'], 'belongs to an account already'],
+    [['domain', 'add', 'other.test', '--account', '99'], 'there is no such account'],
+    [['domain', 'remove', 'nowhere.test'], 'there is no domain nowhere.test'],
+    [
+      ['token', 'create', '--name', 'x', '--domain', 'nowhere.test'],
+      'there is no domain nowhere.test',
+    ],
+    [['account', 'list', '--database-url', 'mysql://x'], 'POSTERN_DATABASE_URL must be'],
+    [['account', 'list', '--config', '/nowhere'], '/nowhere'],
+  ])('postern %j', async (args, sentence) => {
+    const { status, stdout, stderr } = await place.postern(...args)
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toContain(sentence)
+  })
+})
+
+test('every command has help that names its options', async () => {
+  const { stdout } = await place.postern('--help')
+  const names = [
+    ...stdout.matchAll(/^ {2}((?:account|domain|token|keys) [a-z-]+|explain|migrate|doctor)/gm),
+  ]
+  expect(names.length).toBeGreaterThan(15)
+  for (const [, name = ''] of names) {
+    const help = await place.postern(...name.split(' '), '--help')
+    expect(help).toMatchObject({ status: 0, stderr: '' })
+    expect(help.stdout).toContain(`Usage: postern ${name}`)
+    expect(help.stdout).toContain('--json')
+  }
+})
+
+test('serve names every problem of its settings at once, and starts nothing', async () => {
+  const { status, stderr } = await place.postern(
+    'serve',
+    '--http-listen',
+    'nowhere',
+    '--reset-window-ms',
+    '12h',
+    '--tls-cert',
+    'x.pem',
+  )
+  expect(status).toBe(1)
+  for (const variable of [
+    'POSTERN_HTTP_LISTEN',
+    'POSTERN_RESET_WINDOW_MS',
+    'POSTERN_TLS_CERT',
+    'POSTERN_UPSTREAM_SMTP',
+  ]) {
+    expect(stderr).toContain(variable)
+  }
+})
+
+test('a setting whose name is spelled wrong is pointed out', async () => {
+  const other = createWorkplace({ POSTERN_HTTP_LISTN: 'x' })
+  try {
+    const gate = await other.start('dev')
+    expect(gate.output()).toContain('POSTERN_HTTP_LISTN is not a setting')
+  } finally {
+    await other.remove()
+  }
+})
+
+test('flags beat the environment, and the environment beats the file', async () => {
+  const other = createWorkplace({ POSTERN_TOKEN_PREFIX: 'env_' })
+  try {
+    const { writeFileSync } = await import('node:fs')
+    writeFileSync(
+      `${other.folder}/settings`,
+      'POSTERN_TOKEN_PREFIX=file_\nPOSTERN_SEAL_TOKENS=false\n',
+    )
+    await other.json('account', 'create', 'A', '--config', 'settings')
+    const added = await other.json('domain', 'add', 'a.test', '--config', 'settings')
+    expect(added.token.token).toMatch(/^env_/)
+    const flagged = await other.json('domain', 'add', 'b.test', '--token-prefix', 'flag_')
+    expect(flagged.token.token).toMatch(/^flag_/)
+    const revealed = await other.postern('token', 'reveal', String(added.token.id))
+    expect(revealed).toMatchObject({ status: 1, stderr: expect.stringContaining('no copy') })
+  } finally {
+    await other.remove()
+  }
+})

@@ -1,0 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe } from 'vitest'
+import { openStore } from '../../src/store/store.ts'
+import { storeContract } from './store.contract.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'postern-sqlite-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+describe('SQLite', () => {
+  storeContract(() => openStore(`sqlite:${join(folder, 'contract.db')}`))
+})

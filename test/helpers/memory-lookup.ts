@@ -1,0 +1,65 @@
+import type { Credential } from '../../src/core/decide.ts'
+import type { DomainRecord } from '../../src/core/grants.ts'
+import { digestToken } from '../../src/core/token.ts'
+import type { Lookup } from '../../src/service/ports.ts'
+
+/** A store that counts, changes, and fails when it is told to. */
+export interface MemoryLookup extends Lookup {
+  /** Adds a token with Domain Admin on these domains, which it adds too. */
+  allow(bearerToken: string, domains: readonly string[], more?: Partial<Credential>): Credential
+  revoke(bearerToken: string): void
+  /** Every question from now on is answered with this error, until it is undefined. */
+  fault: Error | undefined
+  /** Called before each question is answered: where a test holds it back. */
+  before: () => Promise<void> | void
+  questions: number
+}
+
+export function createMemoryLookup(): MemoryLookup {
+  const credentials = new Map<string, Credential>()
+  const domains = new Map<string, DomainRecord>()
+  let ids = 0
+
+  function addDomain(name: string, accountId: number): DomainRecord {
+    const known = domains.get(name)
+    if (known !== undefined) return known
+    const record: DomainRecord = { id: ++ids, accountId, name, state: 'verified' }
+    domains.set(name, record)
+    return record
+  }
+
+  async function answer<T>(value: () => T): Promise<T> {
+    lookup.questions += 1
+    await lookup.before()
+    if (lookup.fault !== undefined) throw lookup.fault
+    return value()
+  }
+
+  const lookup: MemoryLookup = {
+    fault: undefined,
+    before: () => {},
+    questions: 0,
+    allow(bearerToken, names, more = {}) {
+      const accountId = more.accountId ?? 1
+      const credential: Credential = {
+        tokenId: ++ids,
+        accountId,
+        expiresAt: null,
+        windowEndsAt: null,
+        grants: names.map((name) => ({
+          resource: { type: 'domain', id: addDomain(name, accountId).id },
+          level: 'admin',
+        })),
+        ...more,
+      }
+      credentials.set(digestToken(bearerToken), credential)
+      return credential
+    },
+    revoke(bearerToken) {
+      credentials.delete(digestToken(bearerToken))
+    },
+    findCredential: (digest) => answer(() => credentials.get(digest)),
+    findDomain: (name) => answer(() => domains.get(name)),
+  }
+  return lookup
+}

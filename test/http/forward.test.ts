@@ -1,0 +1,339 @@
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { startHttpGateway, type TestHttpGateway } from '../helpers/http-gateway.ts'
+import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
+import { rawHttp } from '../helpers/raw-http.ts'
+import { type ScriptedEmailApi, startScriptedEmailApi } from '../helpers/scripted-email-api.ts'
+
+const token = '4c2446b6e0f911ec94870a58a9feac02'
+const message = {
+  from: { email: 'hello@example.com', name: 'Hello' },
+  to: [{ email: 'you@example.net' }],
+  subject: 'Hello',
+  text: 'It works.',
+}
+
+let lookup: MemoryLookup
+let upstream: ScriptedEmailApi
+let gate: TestHttpGateway
+
+beforeEach(async () => {
+  lookup = createMemoryLookup()
+  lookup.allow(token, ['example.com', 'example.org'])
+  lookup.allow('other-token', ['example.net'])
+  upstream = await startScriptedEmailApi()
+  gate = await startHttpGateway(lookup, upstream.url)
+})
+afterEach(async () => {
+  await upstream.close()
+  await gate.close()
+})
+
+function send(body: unknown, headers: Record<string, string> = {}, path = '/api/send') {
+  return fetch(gate.url + path, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      ...headers,
+    },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+}
+
+describe('a message whose token administers its domain', () => {
+  test('reaches the upstream byte for byte, and its answer comes back', async () => {
+    const body = JSON.stringify(message, null, 2)
+    const answer = await send(body)
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toEqual({
+      success: true,
+      message_ids: ['11111111-2222-4333-8444-555555555555'],
+    })
+    expect(upstream.seen).toHaveLength(1)
+    expect(upstream.seen[0]?.body.toString()).toBe(body)
+    expect(upstream.seen[0]).toMatchObject({ method: 'POST', url: '/api/send' })
+  })
+
+  test.each([
+    ['Bearer', { authorization: `Bearer ${token}` }],
+    ['bearer in lower case', { authorization: `bearer ${token}` }],
+    ['BEARER with two spaces', { authorization: `BEARER  ${token}` }],
+  ])('is accepted with the scheme written %s', async (_name, headers) => {
+    expect((await send(message, headers)).status).toBe(200)
+  })
+
+  test('is accepted with Api-Token', async () => {
+    const answer = await fetch(`${gate.url}/api/send`, {
+      method: 'POST',
+      headers: { 'api-token': token, 'content-type': 'application/json' },
+      body: JSON.stringify(message),
+    })
+    expect(answer.status).toBe(200)
+  })
+
+  test('carries an assertion that the published keys verify', async () => {
+    await send(message)
+    const jws = String(upstream.seen[0]?.headers['postern-assertion'])
+    const keys = createLocalJWKSet((await gate.keyRing.jwks()) as never)
+    const { payload, protectedHeader } = await jwtVerify(jws, keys, {
+      issuer: 'https://gate.test',
+      audience: upstream.url,
+    })
+    expect(protectedHeader).toMatchObject({ alg: 'EdDSA', typ: 'JWT' })
+    expect(payload).toMatchObject({
+      sub: upstream.seen[0]?.headers['postern-token-id'],
+      account_id: 1,
+      senders: ['example.com'],
+      protocol: 'http',
+    })
+    expect(Number(payload.exp) - Number(payload.iat)).toBe(60)
+  })
+
+  test('loses its credential and every forged or hop-by-hop field on the way', async () => {
+    const body = JSON.stringify(message)
+    await rawHttp(gate.url, [
+      'POST /api/send?x=1 HTTP/1.1\r\n',
+      'Host: gate.test\r\n',
+      `Authorization: Bearer ${token}\r\n`,
+      'Content-Type: application/json\r\n',
+      'Connection: keep-alive, X-Private, Postern-Account-Id\r\n',
+      'X-Private: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nUpgrade: websocket\r\n',
+      'Postern-Assertion: forged\r\nPOSTERN-ACCOUNT-ID: 99\r\nPostern_Token_Id: 99\r\n',
+      'X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: evil\r\nForwarded: for=1.2.3.4\r\n',
+      'X-Request-Id: forged\r\nX-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\n',
+      'X-Custom: kept\r\nUser-Agent: test\r\n',
+      `Content-Length: ${body.length}\r\n\r\n`,
+      body,
+    ])
+    const [seen] = upstream.seen
+    expect(seen?.url).toBe('/api/send')
+    const names = seen?.rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
+    expect(names?.sort()).toEqual(
+      [
+        'connection',
+        'content-length',
+        'content-type',
+        'host',
+        'postern-account-id',
+        'postern-assertion',
+        'postern-token-id',
+        'user-agent',
+        'x-custom',
+        'x-forwarded-for',
+        'x-forwarded-host',
+        'x-forwarded-proto',
+        'x-request-id',
+      ].sort(),
+    )
+    expect(seen?.headers).toMatchObject({
+      'postern-account-id': '1',
+      'x-forwarded-for': '127.0.0.1',
+      'x-forwarded-host': 'gate.test',
+      'x-custom': 'kept',
+    })
+    expect(seen?.headers['x-request-id']).not.toBe('forged')
+  })
+
+  test('tells its sender when the token is in its reset window', async () => {
+    const end = Date.now() + 3_600_000
+    lookup.allow('reset-token', ['example.com'], { windowEndsAt: end })
+    const answer = await send(message, { authorization: 'Bearer reset-token' })
+    expect(answer.headers.get('sunset')).toBe(new Date(end).toUTCString())
+    expect(answer.headers.get('deprecation')).toMatch(/^@\d+$/)
+  })
+})
+
+describe('the sandbox routes', () => {
+  test('are forwarded with their id, spelled by the gate', async () => {
+    expect((await send(message, {}, '/api/send/42')).status).toBe(200)
+    expect(upstream.seen[0]?.url).toBe('/api/send/42')
+  })
+})
+
+describe('a message that may not be sent', () => {
+  test.each([
+    ['with a token that nobody has', { authorization: 'Bearer nobody' }, 401, 'Unauthorized'],
+    [
+      'with a token whose checksum is wrong',
+      { authorization: 'Bearer pst_x' },
+      401,
+      'Unauthorized',
+    ],
+    ['without a token in another scheme', { authorization: 'Basic YTpi' }, 401, 'Unauthorized'],
+    [
+      'with a token of another domain',
+      { authorization: 'Bearer other-token' },
+      403,
+      'Sending from domain example.com is not allowed for this API token',
+    ],
+  ])('%s is %s', async (_name, headers, status, sentence) => {
+    const answer = await send(message, headers)
+    expect(answer.status).toBe(status)
+    expect(answer.headers.get('content-type')).toContain('application/json')
+    expect(answer.headers.get('www-authenticate')).toContain('Bearer')
+    expect(await answer.json()).toEqual({ success: false, errors: [sentence] })
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('with a subdomain of its domain is 403', async () => {
+    const answer = await send({ ...message, from: { email: 'a@mail.example.com' } })
+    expect(answer.status).toBe(403)
+  })
+
+  test('with an expired token reads like one that was never issued', async () => {
+    lookup.allow('expired-token', ['example.com'], { expiresAt: Date.now() })
+    const expired = await send(message, { authorization: 'Bearer expired-token' })
+    const unknown = await send(message, { authorization: 'Bearer unknown-token' })
+    expect(expired.status).toBe(unknown.status)
+    expect(await expired.text()).toBe(await unknown.text())
+    expect(expired.headers.get('www-authenticate')).toBe(unknown.headers.get('www-authenticate'))
+  })
+
+  test('in a batch names each index, and nothing of the batch is forwarded', async () => {
+    const batch = {
+      base: { from: { email: 'a@example.com' }, subject: 'x' },
+      requests: [
+        { to: [{ email: 'x@y.test' }] },
+        { from: { email: 'a@evil.test' } },
+        { from: { email: 'a@example.org' } },
+        { from: { email: 'a@example.net' } },
+      ],
+    }
+    const answer = await send(batch, {}, '/api/batch')
+    expect(answer.status).toBe(403)
+    expect(await answer.json()).toEqual({
+      success: false,
+      errors: [
+        'requests[1]: Sending from domain evil.test is not allowed for this API token',
+        'requests[3]: Sending from domain example.net is not allowed for this API token',
+      ],
+    })
+    expect(upstream.seen).toEqual([])
+  })
+})
+
+describe('when the store cannot be asked', () => {
+  test('the answer is 503 with Retry-After, and never 401', async () => {
+    lookup.fault = new Error('connect ECONNREFUSED 10.0.0.1 with password=secret')
+    const answer = await send(message)
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
+    expect(await answer.text()).not.toContain('secret')
+  })
+
+  test('after the body was read the answer is 503 too', async () => {
+    lookup.before = () => {
+      if (lookup.questions > 1) lookup.fault = new Error('gone')
+    }
+    expect((await send(message)).status).toBe(503)
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('a token revoked while its body arrives is refused', async () => {
+    lookup.before = () => {
+      if (lookup.questions === 2) lookup.revoke(token)
+    }
+    expect((await send(message)).status).toBe(401)
+    expect(upstream.seen).toEqual([])
+  })
+})
+
+describe('an upstream', () => {
+  test('that refuses connections is 502', async () => {
+    await upstream.close()
+    const answer = await send(message)
+    expect(answer.status).toBe(502)
+    expect(await answer.json()).toMatchObject({ success: false })
+  })
+
+  test('that never answers is 504', async () => {
+    const slow = await startHttpGateway(lookup, upstream.url, { upstreamTimeoutMs: 300 })
+    upstream.answer = () => {}
+    const answer = await fetch(`${slow.url}/api/send`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(message),
+    })
+    expect(answer.status).toBe(504)
+    await slow.close()
+  })
+
+  test('that hangs up without an answer is 502', async () => {
+    upstream.answer = (_request, response) => response.destroy()
+    expect((await send(message)).status).toBe(502)
+  })
+
+  test('that turns the gate itself down is 502, not a bad token', async () => {
+    upstream.answer = (_request, response) => response.writeHead(401).end('{"error":"no"}')
+    const answer = await send(message)
+    expect(answer.status).toBe(502)
+    expect(answer.headers.get('www-authenticate')).toBeNull()
+  })
+
+  test.each([400, 403, 413, 422, 429, 500, 503])(
+    'that answers %i is passed on with its body',
+    async (status) => {
+      upstream.answer = (_request, response) =>
+        response
+          .writeHead(status, { 'content-type': 'application/json', 'retry-after': '7' })
+          .end('{"success":false,"errors":["said by the upstream"]}')
+      const answer = await send(message)
+      expect(answer.status).toBe(status)
+      expect(answer.headers.get('retry-after')).toBe('7')
+      expect(await answer.json()).toEqual({ success: false, errors: ['said by the upstream'] })
+    },
+  )
+
+  test('that breaks off in its answer breaks off at the client too', async () => {
+    upstream.answer = (_request, response) => {
+      response.writeHead(200, { 'content-length': '100' })
+      response.write('half')
+      setImmediate(() => response.destroy())
+    }
+    const answer = await send(message)
+    await expect(answer.text()).rejects.toThrow()
+  })
+
+  test('sees the connection close when the client leaves', async () => {
+    const closed = new Promise<void>((resolve) => {
+      upstream.answer = (_request, response) => response.on('close', resolve)
+    })
+    const client = new AbortController()
+    const request = fetch(`${gate.url}/api/send`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(message),
+      signal: client.signal,
+    }).catch(() => {})
+    while (upstream.seen.length === 0) await new Promise(setImmediate)
+    client.abort()
+    await closed
+    await request
+  })
+})
+
+test('a decision is logged once with its request, and the token never', async () => {
+  const answer = await send(message)
+  await send(message, { authorization: 'Bearer nobody' })
+  const decisions = gate.logged.filter(({ event }) => event === 'decision')
+  expect(decisions).toMatchObject([
+    { allowed: true, tokenId: 1, requestId: answer.headers.get('x-request-id') },
+    { allowed: false, reason: 'unknown-token' },
+  ])
+  expect(JSON.stringify(gate.logged)).not.toContain(token)
+})
+
+test('a request in flight is finished when the gate closes, and a new one is refused', async () => {
+  let release = () => {}
+  upstream.answer = (_request, response) => {
+    release = () => response.end('{"success":true}')
+  }
+  const answer = send(message)
+  while (upstream.seen.length === 0) await new Promise(setImmediate)
+  const closed = gate.close(10_000)
+  await expect(send(message)).rejects.toThrow()
+  release()
+  expect((await answer).status).toBe(200)
+  await closed
+})

@@ -1,0 +1,75 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { expect, test } from 'vitest'
+
+/** The table of docs/architecture.md: which folder may import from which others, besides itself. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  'src/core': [],
+  'src/service': ['src/core'],
+  'src/store': ['src/core', 'src/service/ports'],
+  'src/assertion': ['src/core', 'src/service/ports'],
+  'src/admin': ['src/core', 'src/service'],
+  'src/cli': ['src/core', 'src/service'],
+  'src/sink': ['src/core'],
+  middleware: ['src/core', 'src/service'],
+  smtp: ['src/core', 'src/service'],
+}
+/** Values and types that may go anywhere but into core, which is handed what they give. */
+const anywhere = ['src/clock', 'src/random', 'src/log', 'src/metrics']
+
+const files = globSync('{src,middleware,smtp}/**/*.ts', { exclude: ['**/*.d.ts'] })
+
+function imports(file: string): string[] {
+  const source = readFileSync(file, 'utf8')
+  return [...source.matchAll(/(?:from|import) +'(\.[^']+)'/g)].map(([, path = '']) =>
+    normalize(join(dirname(file), path)).replace(/\.ts$/, ''),
+  )
+}
+
+function folderOf(path: string): string | undefined {
+  return Object.keys(mayImport).find((folder) => path.startsWith(`${folder}/`))
+}
+
+test('there are files to look at, and imports in them', () => {
+  expect(files.length).toBeGreaterThan(30)
+  expect(files.flatMap(imports).length).toBeGreaterThan(100)
+})
+
+test('every folder imports only what the import table allows', () => {
+  const wrong = files.flatMap((file) => {
+    const folder = folderOf(file)
+    // gateway.ts, main.ts, index.ts and their neighbours connect everything.
+    if (folder === undefined) return []
+    const allowed = [
+      folder,
+      ...(mayImport[folder] ?? []),
+      ...(folder === 'src/core' ? [] : anywhere),
+    ]
+    return imports(file)
+      .filter((path) => !allowed.some((prefix) => path === prefix || path.startsWith(`${prefix}/`)))
+      .map((path) => `${file} imports ${path}`)
+  })
+  expect(wrong).toEqual([])
+})
+
+test('every folder with code is in the import table', () => {
+  const folders = files.map((file) => dirname(file)).filter((folder) => folder !== 'src')
+  const unknown = folders.filter((folder) => folderOf(`${folder}/x`) === undefined)
+  expect(unknown).toEqual([])
+})
+
+test('core is pure: no clock, no randomness, no input and output', () => {
+  const impure =
+    /Date\.now|new Date\(\)|Math\.random|performance\.now|node:(fs|net|http|os)|process\./
+  const wrong = files.filter(
+    (file) => file.startsWith('src/core/') && impure.test(readFileSync(file, 'utf8')),
+  )
+  expect(wrong).toEqual([])
+})
+
+test('the clock and the environment are read in one place each', () => {
+  const clockReaders = files.filter((file) => /Date\.now\(/.test(readFileSync(file, 'utf8')))
+  const environmentReaders = files.filter((file) => /process\.env/.test(readFileSync(file, 'utf8')))
+  expect(clockReaders).toEqual(['src/clock.ts'])
+  expect(environmentReaders).toEqual(['src/main.ts'])
+})
