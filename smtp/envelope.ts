@@ -1,4 +1,4 @@
-import type { SMTPServerAddress, SMTPServerEnvelope } from 'smtp-server'
+import type { SMTPServerAddress } from 'smtp-server'
 import { normaliseDomain } from '../src/core/domain.ts'
 import { badRecipient, needsEightBit, needsSmtpUtf8, SmtpRefusal } from './reply.ts'
 import type { EnvelopeSender } from './sender.ts'
@@ -10,40 +10,58 @@ import type { EnvelopeSender } from './sender.ts'
 
 type Extensions = ReadonlyMap<string, string>
 
-/** RFC 3461 §4.4, RFC 1870 §6, RFC 6152 §3, RFC 6531 §3.4. */
+/** What the client asked for with MAIL. From the command itself: smtp-server's envelope keeps that of refused ones too. */
+export interface MailParameters {
+  /** Bytes, as the client declared them. */
+  readonly size: number | undefined
+  readonly eightBit: boolean
+  readonly smtpUtf8: boolean
+  readonly ret: string | undefined
+  readonly envid: string | undefined
+}
+
+export function mailParameters({ args }: SMTPServerAddress): MailParameters {
+  const values = args === false ? {} : args
+  const text = (name: string) => {
+    const value = values[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  const size = text('SIZE')
+  return {
+    size: size === undefined ? undefined : Number(size),
+    eightBit: text('BODY')?.toUpperCase() === '8BITMIME',
+    smtpUtf8: values.SMTPUTF8 === true,
+    ret: text('RET')?.toUpperCase(),
+    envid: text('ENVID'),
+  }
+}
+
+/** RFC 3461 §4.4, RFC 1870 §6, RFC 6152 §3, RFC 6531 §3.4. Throws `SmtpRefusal`. */
 export function mailCommand(
-  sender: EnvelopeSender,
-  { args }: SMTPServerAddress,
-  envelope: SMTPServerEnvelope,
+  { address }: EnvelopeSender,
+  { size, eightBit, smtpUtf8, ret, envid }: MailParameters,
   extensions: Extensions,
 ): string {
-  const parts = [`MAIL FROM:<${sender.address}>`]
-  const size = args === false ? undefined : args.SIZE
-  if (typeof size === 'string' && extensions.has('SIZE')) parts.push(`SIZE=${Number(size)}`)
-  if (envelope.bodyType === '8bitmime') {
-    if (!extensions.has('8BITMIME')) throw new SmtpRefusal(needsEightBit)
-    parts.push('BODY=8BITMIME')
-  }
-  if (envelope.smtpUtf8 === true) {
-    if (!extensions.has('SMTPUTF8')) throw new SmtpRefusal(needsSmtpUtf8)
-    parts.push('SMTPUTF8')
-  } else if (!isAscii(sender.address)) {
+  if (eightBit && !extensions.has('8BITMIME')) throw new SmtpRefusal(needsEightBit)
+  if (smtpUtf8 ? !extensions.has('SMTPUTF8') : !isAscii(address)) {
     throw new SmtpRefusal(needsSmtpUtf8)
   }
-  if (extensions.has('DSN')) {
-    const { ret = null, envid = null } = envelope.dsn ?? {}
-    if (ret !== null) parts.push(`RET=${ret}`)
-    if (envid !== null) parts.push(`ENVID=${xtext(envid)}`)
-  }
+  const parts = [`MAIL FROM:<${address}>`]
+  if (size !== undefined && extensions.has('SIZE')) parts.push(`SIZE=${size}`)
+  if (eightBit) parts.push('BODY=8BITMIME')
+  if (smtpUtf8) parts.push('SMTPUTF8')
+  if (ret !== undefined && extensions.has('DSN')) parts.push(`RET=${ret}`)
+  if (envid !== undefined && extensions.has('DSN')) parts.push(`ENVID=${xtext(envid)}`)
   return parts.join(' ')
 }
 
+/** Throws `SmtpRefusal`. */
 export function rcptCommand(
   { address, dsn }: SMTPServerAddress,
-  { smtpUtf8 }: SMTPServerEnvelope,
+  { smtpUtf8 }: MailParameters,
   extensions: Extensions,
 ): string {
-  const parts = [`RCPT TO:<${recipient(address, smtpUtf8 === true)}>`]
+  const parts = [`RCPT TO:<${recipient(address, smtpUtf8)}>`]
   if (extensions.has('DSN') && dsn !== undefined) {
     if (dsn.notify !== undefined) parts.push(`NOTIFY=${dsn.notify.join(',')}`)
     if (dsn.orcpt !== undefined) parts.push(`ORCPT=${originalRecipient(dsn.orcpt)}`)
@@ -58,8 +76,9 @@ function recipient(address: string, smtpUtf8: boolean): string {
   const localPart = address.slice(0, at)
   const domain = address.slice(at + 1)
   // `postmaster` alone (RFC 5321 §4.5.1) and address literals stay as they are.
-  const written = at < 0 || isAscii(domain) ? address : `${localPart}@${normaliseDomain(domain)}`
-  if (written.endsWith('@undefined')) throw new SmtpRefusal(badRecipient)
+  const ascii = isAscii(domain) ? domain : normaliseDomain(domain)
+  if (ascii === undefined) throw new SmtpRefusal(badRecipient)
+  const written = at < 0 ? address : `${localPart}@${ascii}`
   if (!isAscii(written) && !smtpUtf8) throw new SmtpRefusal(needsSmtpUtf8)
   return written
 }

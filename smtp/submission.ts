@@ -3,7 +3,7 @@ import type { Clock } from '../src/clock.ts'
 import type { MessageHeader } from '../src/core/message-header.ts'
 import type { AssertionSigner } from '../src/service/ports.ts'
 import { createDotStuffing } from './dot-stuffing.ts'
-import { mailCommand, rcptCommand } from './envelope.ts'
+import { type MailParameters, mailCommand, mailParameters, rcptCommand } from './envelope.ts'
 import type { Handover } from './hooks.ts'
 import { type OpenMessage, openMessage } from './message.ts'
 import { headerField, receivedField } from './received.ts'
@@ -31,6 +31,7 @@ export interface SubmissionDeps {
 interface Transaction {
   readonly connection: UpstreamConnection
   readonly sender: EnvelopeSender
+  readonly parameters: MailParameters
 }
 
 /**
@@ -47,19 +48,20 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     transactions.delete(session)
   }
 
-  async function mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
+  async function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
     abandon(session)
     const sender = await senders.envelope(session, mailFrom.address)
+    const parameters = mailParameters(mailFrom)
     await passTrouble(session, async () => {
       const { connection, reply } = await openTransaction((extensions) =>
-        mailCommand(sender, mailFrom, smtp.envelope, extensions),
+        mailCommand(sender, parameters, extensions),
       )
       if (session.closed) return connection.destroy()
       if (reply.code !== 250) {
         upstream.release(connection)
         throw new SmtpRefusal(passedOn(reply))
       }
-      transactions.set(session, { connection, sender })
+      transactions.set(session, { connection, sender, parameters })
     })
   }
 
@@ -95,10 +97,10 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     return connection.command(line)
   }
 
-  async function rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
-    const { connection } = transactionOf(session)
+  async function rcpt(session: Session, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
+    const { connection, parameters } = transactionOf(session)
     await passTrouble(session, async () => {
-      const line = rcptCommand(rcptTo, smtp.envelope, connection.extensions)
+      const line = rcptCommand(rcptTo, parameters, connection.extensions)
       const reply = await connection.command(line)
       if (!isSuccess(reply)) throw new SmtpRefusal(passedOn(reply))
     })
@@ -137,7 +139,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   async function relay(
     session: Session,
     smtp: SMTPServerSession,
-    { connection, sender }: Transaction,
+    { connection, sender, parameters }: Transaction,
     message: OpenMessage,
   ): Promise<UpstreamReply> {
     const claimed = [...message.senders]
@@ -154,7 +156,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     if (ready.code !== 354) return isSuccess(ready) ? nonsense(ready) : ready
 
     const stuff = createDotStuffing()
-    await connection.write(stuff(traceFields(session, smtp)))
+    await connection.write(stuff(traceFields(session, smtp, parameters)))
     const stamps = [
       headerField('Postern-Assertion', assertion),
       headerField('Postern-Account-Id', String(principal.accountId)),
@@ -172,12 +174,16 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     return connection.finish()
   }
 
-  function traceFields(session: Session, smtp: SMTPServerSession): Buffer {
+  function traceFields(
+    session: Session,
+    smtp: SMTPServerSession,
+    { smtpUtf8 }: MailParameters,
+  ): Buffer {
     const received = receivedField({
       heloName: smtp.hostNameAppearsAs,
       remoteAddress: smtp.remoteAddress,
       hostname: deps.hostname,
-      transmissionType: smtp.envelope.smtpUtf8 ? utf8Type(smtp) : smtp.transmissionType,
+      transmissionType: smtpUtf8 ? utf8Type(smtp) : smtp.transmissionType,
       id: session.requestId(),
       at: deps.clock.now(),
     })

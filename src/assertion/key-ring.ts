@@ -4,6 +4,7 @@ import {
   exportJWK,
   generateKeyPair,
   importJWK,
+  type JSONWebKeySet,
   type JWK,
 } from 'jose'
 import type { Clock } from '../clock.ts'
@@ -18,7 +19,7 @@ export interface KeyRing {
   /** The key to sign with, and its id. */
   current(): Promise<SigningKey>
   /** The public half of every key that may still have to be verified (RFC 7517). */
-  jwks(): Promise<{ readonly keys: readonly JWK[] }>
+  jwks(): Promise<JSONWebKeySet>
   /** Makes a new current key; answers its id. */
   rotate(actor: Actor): Promise<string>
 }

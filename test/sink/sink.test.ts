@@ -1,7 +1,8 @@
 import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { connectSmtp, startTestSink } from './start-test-sink.ts'
+import { connectSmtp } from '../helpers/smtp-client.ts'
+import { startTestSink } from './start-test-sink.ts'
 
 test('the addresses are ones that a client on this machine can use', async () => {
   const sink = await startTestSink({ httpListen: { host: '0.0.0.0', port: 0 } })
@@ -17,7 +18,7 @@ test('closing ends idle connections, and both ports are free afterwards', async 
   await new Promise<void>((resolve) =>
     get(sink.page, { agent }, (answer) => answer.resume().once('end', resolve)),
   )
-  const client = await connectSmtp(sink)
+  const client = await connectSmtp(sink.smtp)
   const farewell = client.reply()
   await sink.close()
   expect(await farewell).toBe('421 4.4.2 The sink is closing')
@@ -34,7 +35,7 @@ test('closing does not wait for a client that never finishes', async () => {
   const head = 'POST /api/send HTTP/1.1\r\nHost: sink\r\nContent-Length: 9\r\nExpect: 100-continue'
   http.write(`${head}\r\n\r\n`)
   await new Promise((resolve) => http.once('data', resolve))
-  const smtp = await connectSmtp(sink)
+  const smtp = await connectSmtp(sink.smtp)
   await smtp.say('EHLO gate.test')
   await smtp.say('MAIL FROM:<a@example.com>')
   await smtp.say('RCPT TO:<b@mail.test>')

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import nodemailer from 'nodemailer'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Sink } from '../../src/sink/sink.ts'
-import { connectSmtp, startTestSink } from './start-test-sink.ts'
+import { connectSmtp } from '../helpers/smtp-client.ts'
+import { startTestSink } from './start-test-sink.ts'
 
 function transport(sink: Sink, options: { user?: string; authMethod?: string; tls?: true } = {}) {
   const [host, port] = sink.smtp.split(':')
@@ -53,7 +54,7 @@ test('a message is kept with its envelope, and the answer carries its id', async
 
 test('what an upstream of ours needs is advertised', async () => {
   const sink = await startTestSink()
-  const client = await connectSmtp(sink)
+  const client = await connectSmtp(sink.smtp)
   expect((await client.say('EHLO gate.test')).split('\n')).toEqual([
     '250-postern-sink',
     '250-PIPELINING',
@@ -68,13 +69,13 @@ test('what an upstream of ours needs is advertised', async () => {
 
 test('the bytes of a message and the parameters of its envelope are kept as they arrived', async () => {
   const sink = await startTestSink()
-  const client = await connectSmtp(sink)
+  const client = await connectSmtp(sink.smtp)
   await client.say('EHLO gate.test')
   await client.say('MAIL FROM:<jörg@example.com> SMTPUTF8 BODY=8BITMIME RET=HDRS ENVID=e1')
   await client.say('RCPT TO:<a@mail.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@mail.test')
   await client.say('DATA')
   const raw = 'From: x@example.com\r\nX: bare\nfeed \xe9\r\n\r\n..dot\r\n'
-  client.socket.write(Buffer.from(raw.replace('\r\n..', '\r\n...'), 'latin1'))
+  client.socket().write(Buffer.from(raw.replace('\r\n..', '\r\n...'), 'latin1'))
   expect(await client.say('.')).toMatch(/^250 2\.0\.0 Ok: queued as /)
   const [kept] = sink.mailbox.list()
   expect(Buffer.from(kept?.raw ?? []).toString('latin1')).toBe(raw)
@@ -125,32 +126,32 @@ test('STARTTLS is offered only with a certificate', async () => {
 
 test('a message announced above 50 MB is refused at MAIL', async () => {
   const sink = await startTestSink()
-  const client = await connectSmtp(sink)
+  const client = await connectSmtp(sink.smtp)
   await client.say('EHLO gate.test')
   expect(await client.say('MAIL FROM:<a@example.com> SIZE=50000001')).toMatch(/^552 5\.3\.4 /)
 })
 
 test('a message that grows above 50 MB is refused with 552 and not kept', async () => {
   const sink = await startTestSink()
-  const client = await connectSmtp(sink)
+  const client = await connectSmtp(sink.smtp)
   await client.say('EHLO gate.test')
   await client.say('MAIL FROM:<a@example.com>')
   await client.say('RCPT TO:<b@mail.test>')
   await client.say('DATA')
-  client.socket.write(Buffer.alloc(50_000_000, 'x'))
+  client.socket().write(Buffer.alloc(50_000_000, 'x'))
   expect(await client.say('\r\n.')).toMatch(/^552 5\.3\.4 /)
   expect(sink.mailbox.list()).toEqual([])
 })
 
 test('a client that leaves in the middle of its message harms nobody', async () => {
   const sink = await startTestSink()
-  const client = await connectSmtp(sink)
+  const client = await connectSmtp(sink.smtp)
   await client.say('EHLO gate.test')
   await client.say('MAIL FROM:<a@example.com>')
   await client.say('RCPT TO:<b@mail.test>')
   await client.say('DATA')
-  const closed = new Promise((resolve) => client.socket.once('close', resolve))
-  client.socket.write('Subject: half', () => client.socket.resetAndDestroy())
+  const closed = new Promise((resolve) => client.socket().once('close', resolve))
+  client.socket().write('Subject: half', () => client.socket().resetAndDestroy())
   await closed
   await transport(sink).sendMail({ from: 'a@example.com', to: 'b@mail.test', subject: 'whole' })
   expect(sink.mailbox.list().map(({ subject }) => subject)).toEqual(['whole'])

@@ -1,0 +1,54 @@
+import { onTestFinished } from 'vitest'
+import { createSmtpGateway, type SmtpGatewayOptions } from '../../smtp/server.ts'
+import { createAssertionSigner } from '../../src/assertion/signer.ts'
+import { systemClock } from '../../src/clock.ts'
+import { createLog } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import { createAuthenticator } from '../../src/service/authenticate.ts'
+import { createTestKeyRing } from './key-ring.ts'
+import type { MemoryLookup } from './memory-lookup.ts'
+
+/** The whole SMTP gateway on a real port, over a store in memory. */
+export async function startSmtpGateway(
+  lookup: MemoryLookup,
+  relayPort: number,
+  more: Partial<SmtpGatewayOptions> = {},
+) {
+  const logged: Record<string, unknown>[] = []
+  const log = createLog('debug', { write: (line) => logged.push(JSON.parse(line)) })
+  const clock = systemClock
+  const keyRing = createTestKeyRing(clock)
+  const gateway = createSmtpGateway(
+    {
+      authenticator: createAuthenticator({ lookup, clock, tokenPrefix: 'pst_' }),
+      assertions: createAssertionSigner({ keyRing, clock, issuer: 'https://gate.test' }),
+      clock,
+      log,
+      metrics: createMetrics(),
+    },
+    {
+      listeners: [{ host: '127.0.0.1', port: 0, implicitTls: false, stream: 'transactional' }],
+      upstreams: { transactional: { host: '127.0.0.1', port: relayPort, security: 'none' } },
+      hostname: 'gate.test',
+      usernames: ['api', 'smtp@mailtrap.io'],
+      allowInsecureAuth: true,
+      maxMessageBytes: 31_457_280,
+      upstreamTimeoutMs: 5_000,
+      ...more,
+    },
+  )
+  const listeners = await gateway.listen()
+  let closed: Promise<void> | undefined
+  function close(deadlineMs = 200) {
+    closed ??= gateway.close(deadlineMs)
+    return closed
+  }
+  onTestFinished(() => close())
+  return {
+    addresses: listeners.map(({ host, port }) => `${host}:${port}`),
+    address: `${listeners[0]?.host}:${listeners[0]?.port}`,
+    keyRing,
+    logged,
+    close,
+  }
+}
