@@ -102,7 +102,8 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     await passTrouble(session, async () => {
       const line = rcptCommand(rcptTo, parameters, connection.extensions)
       const reply = await connection.command(line)
-      if (!isSuccess(reply)) throw new SmtpRefusal(passedOn(reply))
+      // RFC 5321 §3.4: 251 is "will forward".
+      if (reply.code !== 250 && reply.code !== 251) throw new SmtpRefusal(passedOn(reply))
     })
   }
 

@@ -58,7 +58,7 @@ export async function connectUpstream(
     let extensions = await greet(line, hostname)
     if (security === 'starttls') {
       expectCode(await line.command('STARTTLS'), 220, 'STARTTLS')
-      await line.secure(() => connectTls({ socket, ...tlsOptions }))
+      await line.secure(() => connectTls({ socket, host, ...tlsOptions }))
       // RFC 3207 §4.2: what was learnt before counts no more.
       extensions = await greet(line, hostname)
     }
@@ -74,7 +74,8 @@ type ReplyLine = ReturnType<typeof createReplyLine>
 
 async function greet(line: ReplyLine, hostname: string): Promise<ReadonlyMap<string, string>> {
   const { code, lines } = await line.replyLines(`EHLO ${hostname}`)
-  if (code >= 500) {
+  if (code === 500 || code === 502) {
+    // A server of before 1995 (RFC 5321 §3.2).
     expectCode(await line.command(`HELO ${hostname}`), 250, 'HELO')
     return new Map()
   }

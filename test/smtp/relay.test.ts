@@ -1,0 +1,327 @@
+import type { Socket } from 'node:net'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { type Certificate, createCertificate } from '../helpers/certificate.ts'
+import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
+import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
+import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
+import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
+
+/** What the relay behind the gate does, and what the client hears of it. */
+
+const token = '4c2446b6e0f911ec94870a58a9feac02'
+const trouble = '451 4.4.1 The relay behind the gate cannot take the message now: try again'
+const message = 'From: a@ok.test\r\n\r\nHello.\r\n'
+
+let lookup: MemoryLookup
+let relay: ScriptedRelay
+let gate: Awaited<ReturnType<typeof startSmtpGateway>>
+let client: SmtpClient
+
+async function start(
+  upstream: Partial<Parameters<typeof startSmtpGateway>[2] & object> = {},
+  tls?: Parameters<typeof startScriptedRelay>[0],
+) {
+  lookup = createMemoryLookup()
+  lookup.allow(token, ['ok.test'])
+  relay = await startScriptedRelay(tls)
+  onTestFinished(() => relay.close())
+  gate = await startSmtpGateway(lookup, relay.port, { upstreamTimeoutMs: 500, ...upstream })
+  client = await authenticated()
+}
+
+async function authenticated() {
+  const connected = await connectSmtp(gate.address)
+  await connected.say('EHLO client.test')
+  await connected.say(plain(token))
+  return connected
+}
+
+/** The replies to MAIL, RCPT, DATA and the message, as far as they come. */
+async function send(from: SmtpClient = client): Promise<string[]> {
+  const replies: string[] = []
+  for (const line of ['MAIL FROM:<a@ok.test>', 'RCPT TO:<b@c.test>', 'DATA']) {
+    const reply = await from.say(line)
+    replies.push(reply)
+    if (/^[45]/.test(reply)) return replies
+  }
+  from.write(`${message}.\r\n`)
+  return [...replies, await from.reply()]
+}
+
+const last = async () => (await send()).at(-1)
+const is = (line: string, verb: string) => line.startsWith(verb)
+
+describe('250 comes only after the relay’s 250', () => {
+  beforeEach(() => start())
+
+  test('with the relay’s own words', async () => {
+    expect(await send()).toEqual([
+      '250 2.1.0 Accepted',
+      '250 2.1.5 Accepted',
+      '354 End data with <CR><LF>.<CR><LF>',
+      '250 2.6.0 Taken as R1',
+    ])
+  })
+
+  test('and not before', async () => {
+    let release = () => {}
+    relay.answer = (line, socket) => {
+      if (line !== '.') return undefined
+      release = () => socket.write('250 2.0.0 At last\r\n')
+      return null
+    }
+    let answered = false
+    const answer = last().then((reply) => {
+      answered = true
+      return reply
+    })
+    while (relay.messages.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect(answered).toBe(false)
+    release()
+    expect(await answer).toBe('250 2.0.0 At last')
+  })
+
+  test.each([
+    ['552 5.3.4 Too big', '552 5.3.4 Too big'],
+    ['554 5.7.1 Spam', '554 5.7.1 Spam'],
+    ['452 4.3.1 Full', '452 4.3.1 Full'],
+    ['550-5.7.1 One\r\n550 5.7.1 two', '550 5.7.1 One two'],
+    ['554 ü', '554 5.6.0 ??'],
+    ['450', '450 4.2.1'],
+  ])('%j to the message is passed on', async (said, heard) => {
+    relay.answer = (line) => (line === '.' ? said : undefined)
+    expect(await last()).toBe(heard)
+    relay.answer = () => undefined
+    expect(await last()).toMatch(/^250 /)
+  })
+
+  test('other refusals are passed on where they come', async () => {
+    relay.answer = (line) => (is(line, 'MAIL') ? '451 4.7.1 Greylisted' : undefined)
+    expect(await send()).toEqual(['451 4.7.1 Greylisted'])
+    relay.answer = (line) => (is(line, 'DATA') ? '554 5.5.0 No' : undefined)
+    expect(await last()).toBe('554 5.5.0 No')
+    expect(relay.messages).toEqual([])
+  })
+
+  test('a relay that refuses in the middle of the message is heard', async () => {
+    let relaySocket: Socket | undefined
+    relay.answer = (line, socket) => {
+      if (line === 'DATA') relaySocket = socket
+      return undefined
+    }
+    await client.say('MAIL FROM:<a@ok.test>')
+    await client.say('RCPT TO:<b@c.test>')
+    await client.say('DATA')
+    client.write('From: a@ok.test\r\n\r\nfirst\r\n')
+    while (relay.arriving() === 0) await new Promise((resolve) => setImmediate(resolve))
+    relaySocket?.write('552 5.3.4 Stop\r\n')
+    client.write(`${'x'.repeat(900)}\r\n`.repeat(100))
+    client.write('.\r\n')
+    expect(await client.reply()).toBe('552 5.3.4 Stop')
+    expect(relay.messages.length).toBeLessThan(2)
+    expect(await last()).toMatch(/^250 /)
+  })
+})
+
+describe('trouble with the relay is 451, and nothing that the client did', () => {
+  const verbs = ['greeting', 'EHLO', 'MAIL', 'RCPT', 'DATA', '.'] as const
+  const misdeeds: [string, ScriptedRelay['answer']][] = [
+    ['is silent', () => null],
+    [
+      'hangs up',
+      (_line, socket) => {
+        socket.destroy()
+        return null
+      },
+    ],
+    ['says nonsense', () => 'HTTP/1.1 200 OK'],
+    ['says an impossible code', () => '999 What'],
+    ['says success in the wrong place', () => '299 Hm'],
+    ['goes away', () => '421 4.3.2 Going down'],
+    ['answers without end', () => '250-x\r\n'.repeat(200)],
+    ['writes an endless line', () => '2'.repeat(10_000)],
+    ['wants a login of the gate', () => '530 5.7.0 Authentication required'],
+    ['does not take the gate’s login', () => '535 5.7.8 Bad credentials'],
+  ]
+  const cases = misdeeds.flatMap(([name, answer]) =>
+    verbs.map((verb) => [name, verb, answer] as const),
+  )
+
+  test.each(cases)('it %s at %s', async (_name, verb, answer) => {
+    await start({ upstreamTimeoutMs: 150 })
+    relay.answer = (line, socket) => (is(line, verb) ? answer(line, socket) : undefined)
+    const heard = await last()
+    expect(heard).toBe(trouble)
+    // And it is over when it is over.
+    relay.answer = () => undefined
+    await client.say('RSET')
+    expect(await send()).toContain('250 2.6.0 Taken as R1')
+    expect(gate.logged.some(({ event }) => event === 'upstream_failed')).toBe(true)
+  })
+
+  test('nobody listens there', async () => {
+    await start()
+    await relay.close()
+    expect(await send()).toEqual([trouble])
+  })
+
+  test('a client’s refused recipient does not break the others off', async () => {
+    await start()
+    relay.answer = (line) => (line.includes('<no@') ? '550 5.1.1 No' : undefined)
+    await client.say('MAIL FROM:<a@ok.test>')
+    expect(await client.say('RCPT TO:<no@c.test>')).toBe('550 5.1.1 No')
+    expect(await client.say('RCPT TO:<yes@c.test>')).toBe('250 2.1.5 Accepted')
+  })
+})
+
+describe('connections to the relay', () => {
+  beforeEach(() => start())
+
+  test('are used again for the next message, of any client', async () => {
+    await send()
+    await send()
+    await send(await authenticated())
+    expect(relay.connections).toBe(1)
+    expect(relay.messages).toHaveLength(3)
+  })
+
+  test('one that died unnoticed is replaced once, and the client hears nothing of it', async () => {
+    await send()
+    let first = true
+    relay.answer = (line, socket) => {
+      if (!is(line, 'MAIL') || !first) return undefined
+      first = false
+      socket.destroy()
+      return null
+    }
+    expect(await last()).toBe('250 2.6.0 Taken as R1')
+    expect(relay.connections).toBe(2)
+  })
+
+  test('one that says 421 to MAIL is replaced too, once', async () => {
+    await send()
+    relay.answer = (line) => (is(line, 'MAIL') ? '421 4.4.2 Idle too long' : undefined)
+    expect(await send()).toEqual([trouble])
+    expect(relay.connections).toBe(2)
+  })
+
+  test('one that was closed while it waited is not taken', async () => {
+    await send()
+    relay.cut()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(await last()).toMatch(/^250 /)
+  })
+
+  test('are not held when the client leaves in the middle', async () => {
+    await client.say('MAIL FROM:<a@ok.test>')
+    await client.say('RCPT TO:<b@c.test>')
+    await client.say('DATA')
+    client.write('From: a@ok.test\r\n\r\nhalf')
+    while (relay.arriving() === 0) await new Promise((resolve) => setImmediate(resolve))
+    client.socket().destroy()
+    client = await authenticated()
+    expect(await last()).toMatch(/^250 /)
+    expect(relay.messages).toHaveLength(1)
+    expect(relay.messages[0]?.toString()).not.toContain('half')
+    expect(gate.logged.some(({ event }) => event === 'upstream_failed')).toBe(false)
+  })
+})
+
+describe('the way to the relay', () => {
+  const certificate: Certificate = createCertificate('relay.test')
+  const to = (port: number, security: 'none' | 'implicit' | 'starttls', more = {}) => ({
+    transactional: { host: '127.0.0.1', port, security, ca: certificate.cert, ...more },
+  })
+
+  async function through(
+    security: 'none' | 'implicit' | 'starttls',
+    tls: Parameters<typeof startScriptedRelay>[0],
+    more = {},
+    extensions: string[] = [],
+  ) {
+    await start({}, tls)
+    relay.extensions = extensions
+    gate = await startSmtpGateway(lookup, relay.port, { upstreams: to(relay.port, security, more) })
+    client = await authenticated()
+  }
+
+  test('STARTTLS, and EHLO again after it', async () => {
+    await through('starttls', { implicit: false, certificate })
+    expect(await last()).toMatch(/^250 /)
+    expect(relay.commands.slice(0, 3)).toEqual(['EHLO gate.test', 'STARTTLS', 'EHLO gate.test'])
+  })
+
+  test('implicit TLS', async () => {
+    await through('implicit', { implicit: true, certificate })
+    expect(await last()).toMatch(/^250 /)
+  })
+
+  test('a certificate that nobody vouches for is no relay of ours', async () => {
+    await through('implicit', { implicit: true, certificate: createCertificate('relay.test') })
+    expect(await send()).toEqual([trouble])
+    await through('starttls', { implicit: false, certificate: createCertificate('relay.test') })
+    expect(await send()).toEqual([trouble])
+    expect(relay.commands).not.toContain('MAIL FROM:<a@ok.test>')
+  })
+
+  test('without the STARTTLS that was asked for nothing is sent', async () => {
+    await through('starttls', undefined)
+    relay.answer = (line) => (line === 'STARTTLS' ? '454 4.7.0 Not now' : undefined)
+    expect(await send()).toEqual([trouble])
+  })
+
+  test('what was sent in the clear behind STARTTLS is not believed', async () => {
+    await through('starttls', { implicit: false, certificate })
+    relay.answer = (line) => (line === 'STARTTLS' ? '220 Ready\r\n250 injected' : undefined)
+    expect(await send()).toEqual([trouble])
+  })
+
+  test('AUTH with the gate’s own credential, PLAIN or LOGIN, never the client’s', async () => {
+    const auth = { user: 'gate', pass: 'gate-secret' }
+    const base64 = (text: string) => Buffer.from(text).toString('base64')
+    await through('none', undefined, { auth }, ['AUTH PLAIN LOGIN'])
+    expect(await last()).toMatch(/^250 /)
+    expect(relay.commands).toContain(`AUTH PLAIN ${base64('\0gate\0gate-secret')}`)
+
+    await through('none', undefined, { auth }, ['AUTH LOGIN'])
+    relay.answer = (line) => {
+      if (line === 'AUTH LOGIN') return '334 VXNlcm5hbWU6'
+      if (line === base64('gate')) return '334 UGFzc3dvcmQ6'
+      return line === base64('gate-secret') ? '235 2.7.0 Ok' : undefined
+    }
+    expect(await last()).toMatch(/^250 /)
+    expect(relay.commands.join()).not.toContain(base64(token))
+
+    await through('none', undefined, { auth }, [])
+    expect(await send()).toEqual([trouble])
+  })
+
+  test('a relay without ESMTP is greeted with HELO', async () => {
+    await start()
+    relay.answer = (line) => (is(line, 'EHLO') ? '500 What?' : undefined)
+    expect(await last()).toMatch(/^250 /)
+    expect(relay.commands).toContain('HELO gate.test')
+  })
+
+  test('bulk mail goes to the bulk relay', async () => {
+    await start()
+    const bulkRelay = await startScriptedRelay()
+    onTestFinished(() => bulkRelay.close())
+    const listener = { host: '127.0.0.1', port: 0, implicitTls: false }
+    gate = await startSmtpGateway(lookup, relay.port, {
+      listeners: [
+        { ...listener, stream: 'transactional' },
+        { ...listener, stream: 'bulk' },
+      ],
+      upstreams: {
+        transactional: { host: '127.0.0.1', port: relay.port, security: 'none' },
+        bulk: { host: '127.0.0.1', port: bulkRelay.port, security: 'none' },
+      },
+    })
+    const bulk = await connectSmtp(gate.addresses[1] ?? '')
+    await bulk.say('EHLO client.test')
+    await bulk.say(plain(token))
+    expect((await send(bulk)).at(-1)).toMatch(/^250 /)
+    expect([relay.messages.length, bulkRelay.messages.length]).toEqual([0, 1])
+  })
+})
