@@ -11,7 +11,7 @@ import { createMint } from './service/mint.ts'
 import { createReset } from './service/reset.ts'
 import { createReveal } from './service/reveal.ts'
 import { createRevoke } from './service/revoke.ts'
-import { openStore } from './store/store.ts'
+import { openStore, type Store } from './store/store.ts'
 
 export interface System {
   readonly clock: Clock
@@ -22,9 +22,8 @@ export type ControlPlane = Awaited<ReturnType<typeof openControlPlane>>
 
 /** Opens the store and the services over it: what every command, and the gateway itself, works with. */
 export async function openControlPlane(config: Config, { clock, random }: System) {
-  const store = await openStore(config.databaseUrl)
+  const { store, applied } = await openDatabase(config.databaseUrl)
   try {
-    const applied = await store.migrate()
     const mayCreate = store.dialect === 'sqlite'
     const seal = lazySeal(() => readSealKey(config.sealKeyFile, { mayCreate, random }))
     const { tokenPrefix, resetWindowMs } = config
@@ -48,6 +47,20 @@ export async function openControlPlane(config: Config, { clock, random }: System
   } catch (error) {
     await store.close()
     throw error
+  }
+}
+
+/** The error names the setting, and never the URL: it may hold a password. */
+async function openDatabase(url: string): Promise<{ store: Store; applied: string[] }> {
+  let store: Store | undefined
+  try {
+    store = await openStore(url)
+    return { store, applied: await store.migrate() }
+  } catch (error) {
+    await store?.close()
+    const reason = error instanceof Error ? error.message : String(error)
+    const sentence = `the database of POSTERN_DATABASE_URL cannot be used: ${reason}`
+    throw new Error(sentence, { cause: error })
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Config } from './config.ts'
 import type { System } from './control-plane.ts'
-import { type Gateway, startGateway } from './gateway.ts'
+import { type Addresses, type Gateway, startGateway } from './gateway.ts'
 import type { Log } from './log.ts'
 import type { Actor } from './service/ports.ts'
 import { httpUpstream, type ListenAddress, smtpUpstream } from './setting-parsers.ts'
@@ -28,7 +28,7 @@ export async function startDev(config: Config, system: System & { readonly log: 
       system,
     )
     const trial = await readyToTry(gateway)
-    const { http, smtp, admin } = gateway.addresses
+    const { http, smtp, admin } = shownAddresses(config, gateway.addresses)
     return {
       ready: {
         ...gateway.addresses,
@@ -46,6 +46,15 @@ export async function startDev(config: Config, system: System & { readonly log: 
   } catch (error) {
     await sink.close()
     throw error
+  }
+}
+
+/** Where people reach the gate may be another address than where it listens. */
+function shownAddresses(config: Config, { http, smtp, admin }: Addresses) {
+  return {
+    http: config.publicHttpUrl ?? http,
+    smtp: config.publicSmtpUrl?.replace(/^smtp:\/\//, '') ?? smtp,
+    admin: config.publicAdminUrl ?? admin,
   }
 }
 
