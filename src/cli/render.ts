@@ -63,6 +63,12 @@ export function endText(token: TokenRecord, now: number): string {
   return end <= now ? `ended ${iso}` : iso
 }
 
+/** What became of a token that was reset, to follow its name. */
+export function oldTokenText(token: TokenRecord, now: number): string {
+  const end = endText(token, now)
+  return end.startsWith('ended') ? end : `works until ${end}`
+}
+
 export function tokenText(token: TokenRecord, now: number): string {
   return table([
     ['Token', `${token.id}`],

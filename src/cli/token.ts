@@ -11,7 +11,15 @@ import {
 } from './arguments.ts'
 import { type Command, type CommandContext, CommandFailed } from './command.ts'
 import { unwrap } from './refusal.ts'
-import { accessText, endText, receiptJson, table, tokenJson, tokenText } from './render.ts'
+import {
+  accessText,
+  endText,
+  oldTokenText,
+  receiptJson,
+  table,
+  tokenJson,
+  tokenText,
+} from './render.ts'
 
 const account = {
   account: { type: 'string', value: 'ID', about: 'the account; not needed if there is only one' },
@@ -120,7 +128,7 @@ export const tokenCommands: readonly Command[] = [
       const shown = showIssued(successor, context)
       return {
         json: { ...shown.json, replaces: tokenJson(old, clock.now()) },
-        text: `${shown.text}\nThe old token ${old.id}: ${endText(old, clock.now())}`,
+        text: `${shown.text}\nThe old token ${old.id} ${oldTokenText(old, clock.now())}`,
       }
     },
   },
