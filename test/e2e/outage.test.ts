@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import nodemailer from 'nodemailer'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -172,10 +174,29 @@ test('on SIGTERM a request in flight is answered, a message in flight is handed 
   await client.say('RCPT TO:<you@example.net>')
   await client.say('DATA')
   client.write('From: hello@acme.test\r\n\r\nhalf of it\r\n')
+  const body = JSON.stringify(message)
+  const inFlight = request(`${gate.ready.http}/api/send`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      'content-length': body.length,
+      expect: '100-continue',
+    },
+  })
+  inFlight.flushHeaders()
+  // The credential was looked at: from here on the request is the gate's.
+  await once(inFlight, 'continue')
+  inFlight.write(body.slice(0, 20))
+
   const stopped = gate.stop('SIGTERM')
-  await expect.poll(() => sendHttp().catch(() => 'refused')).toBe('refused')
+  const knock = () => fetch(`${gate.ready.http}/nowhere`).catch(() => 'refused')
+  await expect.poll(knock).toBe('refused')
+  inFlight.end(body.slice(20))
+  const [answer] = await once(inFlight, 'response')
+  expect(answer.statusCode).toBe(200)
   client.write('the rest\r\n.\r\n')
   expect(await client.reply()).toMatch(/^250 /)
   expect(await stopped).toBe(0)
-  expect(sink.mailbox.list()).toHaveLength(1)
+  expect(sink.mailbox.list().map(({ protocol }) => protocol)).toEqual(['smtp', 'http'])
 })
