@@ -1,6 +1,7 @@
+import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import type { Clock } from '../src/clock.ts'
-import type { Authenticator } from '../src/service/authenticate.ts'
+import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
 import { refuseDenial, refuseUndecided } from './challenge.ts'
 import type { GateEnv } from './context.ts'
 import type { DecisionReport } from './report.ts'
@@ -14,21 +15,31 @@ export interface AuthenticateDeps {
 }
 
 /** Is the presented token alive? Asked before the body is read, so that nobody uploads 50 MB to be told no. */
-export function authenticate({ authenticator, clock, report, onFault }: AuthenticateDeps) {
+export function authenticate(deps: AuthenticateDeps) {
   return createMiddleware<GateEnv>(async function checkStanding(c, next) {
-    const startedAt = clock.monotonic()
-    let decision: Awaited<ReturnType<Authenticator['authorise']>>
-    try {
-      decision = await authenticator.authorise(c.var.digest, [])
-    } catch (fault) {
-      onFault?.(fault)
-      return refuseUndecided(c)
-    }
-    if (!decision.allowed) {
-      report?.(c, 'auth', decision, clock.monotonic() - startedAt)
-      return refuseDenial(c, decision)
-    }
-    c.set('principal', decision.principal)
-    return next()
+    return (await authenticateRequest(c, deps)) ?? next()
   })
+}
+
+/** Sets the principal, or answers. */
+async function authenticateRequest(c: Context<GateEnv>, deps: AuthenticateDeps) {
+  const { authenticator, clock, report, onFault } = deps
+  const startedAt = clock.monotonic()
+  let verdict: Verdict
+  try {
+    verdict = await authenticator.authorise(c.var.digest, [])
+  } catch (fault) {
+    onFault?.(fault)
+    return refuseUndecided(c)
+  }
+  if (!verdict.allowed) {
+    report?.(c, 'auth', verdict, clock.monotonic() - startedAt)
+    return refuseDenial(c, verdict)
+  }
+  c.set('principal', verdict.principal)
+  c.set('clearance', {
+    stillHolds: verdict.stillHolds,
+    renew: () => authenticateRequest(c, deps),
+  })
+  return undefined
 }

@@ -13,6 +13,8 @@ export interface UpstreamRequest {
 }
 
 export interface ForwardHooks {
+  /** Asked in the turn in which the last byte goes out: if not, the upstream never gets all of it. */
+  mayFinish(): boolean
   /** Makes the fields of the answer to the client, a flat list of names and values. */
   answerHeaders(headers: IncomingHttpHeaders): string[]
   /** The upstream failed before its answer began: tell the client. */
@@ -44,16 +46,19 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
   return {
     origin,
 
-    /** Sends the request, and the upstream's answer straight into `outgoing`. Resolves when either side is done. */
+    /**
+     * Sends the request, and the upstream's answer straight into `outgoing`. Resolves when either side is done; with
+     * `superseded` when it might not be finished: the client is still to be answered.
+     */
     forward(request: UpstreamRequest, outgoing: ServerResponse, hooks: ForwardHooks) {
-      return new Promise<void>((resolve) => {
+      return new Promise<'done' | 'superseded'>((resolve) => {
         const { method, path, headers, body } = request
         const options = {
           method: method as Dispatcher.HttpMethod,
           path: basePath + path,
           headers: [...headers, 'Content-Length', String(byteLength(body))],
           // Pieces are written one after the other: joining 50 MB would hold everybody else up.
-          body: body.length > 1 ? body : (body[0] ?? null),
+          body: body.length > 1 ? guardedPieces(body, hooks.mayFinish) : (body[0] ?? null),
         }
         pool.dispatch(options as Dispatcher.DispatchOptions, answerInto(outgoing, hooks, resolve))
       })
@@ -67,17 +72,26 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
 
 export type HttpUpstream = ReturnType<typeof createHttpUpstream>
 
+/** The decision no longer holds. */
+class Superseded extends Error {}
+
+function* guardedPieces(body: readonly Buffer[], mayFinish: () => boolean) {
+  yield* body.slice(0, -1)
+  if (!mayFinish()) throw new Superseded()
+  yield* body.slice(-1)
+}
+
 /** Copies an upstream's answer into the client's, at the pace at which the client takes it. */
 function answerInto(
   outgoing: ServerResponse,
   hooks: ForwardHooks,
-  done: () => void,
+  done: (outcome: 'done' | 'superseded') => void,
 ): Dispatcher.DispatchHandler {
   let control: Dispatcher.DispatchController | undefined
 
   function onClientGone() {
     if (!outgoing.writableFinished) control?.abort(new Error('the client went away'))
-    done()
+    done('done')
   }
   outgoing.once('close', onClientGone)
 
@@ -85,7 +99,9 @@ function answerInto(
     onRequestStart(controller) {
       control = controller
       // The client may have left while the request waited for a connection.
-      if (outgoing.destroyed) controller.abort(new Error('the client went away'))
+      if (outgoing.destroyed) return controller.abort(new Error('the client went away'))
+      // undici writes in this turn what comes in one piece.
+      if (!hooks.mayFinish()) controller.abort(new Superseded())
     },
 
     onResponseStart(controller, statusCode, headers) {
@@ -110,9 +126,14 @@ function answerInto(
 
     onResponseError(_controller, error) {
       if (outgoing.destroyed) return
-      if (!outgoing.headersSent) hooks.fail(failureOf(error), error)
-      else if (!outgoing.writableEnded) hooks.broken(error)
-      done()
+      if (!outgoing.headersSent) {
+        if (error instanceof Superseded) {
+          outgoing.off('close', onClientGone)
+          return done('superseded')
+        }
+        hooks.fail(failureOf(error), error)
+      } else if (!outgoing.writableEnded) hooks.broken(error)
+      done('done')
     },
   }
 }

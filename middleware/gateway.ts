@@ -12,7 +12,13 @@ import type { AssertionSigner } from '../src/service/ports.ts'
 import { authenticate } from './authenticate.ts'
 import { bearer } from './bearer.ts'
 import { readBody } from './body.ts'
-import { errorBody, type ForbiddenStatus, refuse, upstreamAnswer } from './challenge.ts'
+import {
+  errorBody,
+  type ForbiddenStatus,
+  refuse,
+  refuseUndecided,
+  upstreamAnswer,
+} from './challenge.ts'
 import { countFields } from './content.ts'
 import type { GateEnv } from './context.ts'
 import { createHttpUpstream, type HttpUpstream, type UpstreamRequest } from './forward.ts'
@@ -50,6 +56,9 @@ interface UpstreamTarget {
   readonly origin: string
   readonly basePath: string
 }
+
+/** A token that changes more often than this within one request is not to be decided on. */
+const maxForwards = 3
 
 /** The HTTP data plane: route → bearer → authenticate → sender → signer → headers → forward. */
 export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions) {
@@ -118,10 +127,22 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     }
   })
 
+  /** What was decided may be true no more when the upstream's connection is there: then it is decided anew. */
   async function forward(c: Context<GateEnv>) {
+    for (let attempt = 0; attempt < maxForwards; attempt++) {
+      if ((await forwardOnce(c)) === 'done') return RESPONSE_ALREADY_SENT
+      const refused = await c.var.clearance.renew()
+      if (refused !== undefined) return refused
+    }
+    onFault(new Error('the decision was superseded again and again'))
+    return refuseUndecided(c)
+  }
+
+  async function forwardOnce(c: Context<GateEnv>) {
     const { outgoing } = c.env
-    const { upstream, principal, requestId } = c.var
-    await upstream.forward(await upstreamRequest(c), outgoing, {
+    const { upstream, principal, clearance, requestId } = c.var
+    return upstream.forward(await upstreamRequest(c), outgoing, {
+      mayFinish: clearance.stillHolds,
       answerHeaders: (headers) => answerHeaders(headers, { principal, requestId }),
       fail(failure, error) {
         const { status, sentence } = upstreamAnswer(failure)
@@ -135,7 +156,6 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
         outgoing.destroy()
       },
     })
-    return RESPONSE_ALREADY_SENT
   }
 
   async function upstreamRequest(c: Context<GateEnv>): Promise<UpstreamRequest> {

@@ -1,9 +1,9 @@
 import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { parseAddress } from '../src/core/address.ts'
-import type { Decision } from '../src/core/decide.ts'
 import { type Denial, isCredentialDenial } from '../src/core/denial.ts'
 import { type BodyProblem, createSenderScanner, type SendKind } from '../src/core/sender-scanner.ts'
+import type { Verdict } from '../src/service/authenticate.ts'
 import type { AuthenticateDeps } from './authenticate.ts'
 import { readBody } from './body.ts'
 import {
@@ -68,33 +68,41 @@ export function sender(deps: SenderDeps) {
 }
 
 /** Decides each sender from one reading of the credential; sets the principal, or answers. */
-async function authoriseSenders(c: Context<GateEnv>, deps: SenderDeps, senders: readonly string[]) {
+async function authoriseSenders(
+  c: Context<GateEnv>,
+  deps: SenderDeps,
+  senders: readonly string[],
+): Promise<Response | undefined> {
   const { authenticator, clock, report, onFault, kind, forbiddenStatus = 403 } = deps
   const startedAt = clock.monotonic()
-  let decisions: readonly Decision[]
+  let verdicts: readonly Verdict[]
   try {
-    decisions = await authenticator.authoriseEach(c.var.digest, senders)
+    verdicts = await authenticator.authoriseEach(c.var.digest, senders)
   } catch (fault) {
     onFault?.(fault)
     return refuseUndecided(c)
   }
   const ms = clock.monotonic() - startedAt
-  const denials = decisions
-    .map((decision, index) => ({ decision, index }))
-    .filter((item): item is { decision: Denial; index: number } => !item.decision.allowed)
+  const denials = verdicts
+    .map((verdict, index) => ({ verdict, index }))
+    .filter((item): item is { verdict: Denial; index: number } => !item.verdict.allowed)
   const [first] = denials
   if (first !== undefined) {
-    report?.(c, 'message', first.decision, ms)
-    if (isCredentialDenial(first.decision.reason)) return refuseDenial(c, first.decision)
-    const sentences = denials.map(({ decision, index }) =>
-      nameItem(kind, index, senderSentence(decision)),
+    report?.(c, 'message', first.verdict, ms)
+    if (isCredentialDenial(first.verdict.reason)) return refuseDenial(c, first.verdict)
+    const sentences = denials.map(({ verdict, index }) =>
+      nameItem(kind, index, senderSentence(verdict)),
     )
     return refuseSenders(c, sentences, forbiddenStatus)
   }
-  const [decision] = decisions
-  if (decision?.allowed !== true) throw new Error('a body without senders was not refused')
-  report?.(c, 'message', decision, ms)
-  c.set('principal', decision.principal)
+  const [verdict] = verdicts
+  if (verdict?.allowed !== true) throw new Error('a body without senders was not refused')
+  report?.(c, 'message', verdict, ms)
+  c.set('principal', verdict.principal)
+  c.set('clearance', {
+    stillHolds: () => verdicts.every((each) => each.allowed && each.stillHolds()),
+    renew: () => authoriseSenders(c, deps, senders),
+  })
   return undefined
 }
 

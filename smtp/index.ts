@@ -75,15 +75,15 @@ function createDelivery(
 
   return {
     async mail(session, _smtp, { address }) {
-      const { domain } = await senders.envelope(session, address)
-      envelopeDomains.set(session, domain)
+      const { sender } = await senders.envelope(session, address)
+      envelopeDomains.set(session, sender.domain)
     },
     rcpt: async () => {},
     async data(session, smtp, pieces) {
       const message = await openMessage(pieces, maxMessageBytes)
       const envelopeDomain = envelopeDomains.get(session) ?? null
       const domains = [...message.senders, ...(envelopeDomain === null ? [] : [envelopeDomain])]
-      const principal = await senders.message(session, domains)
+      const { principal } = await senders.message(session, domains)
       const bytes = bytesOf(session, message, domains)
       return deliver({ session: smtp, principal, senders: message.senders, bytes })
     },

@@ -2,7 +2,7 @@ import type { Clock } from '../src/clock.ts'
 import { parseAddress } from '../src/core/address.ts'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
-import type { Authenticator } from '../src/service/authenticate.ts'
+import type { Authenticator, Clearance, Verdict } from '../src/service/authenticate.ts'
 import { authenticationRequired, badSender, denialReply, SmtpRefusal, undecided } from './reply.ts'
 import type { DecisionReport, Session } from './session.ts'
 
@@ -11,6 +11,16 @@ export interface SenderCheckDeps {
   readonly clock: Pick<Clock, 'monotonic'>
   readonly report?: DecisionReport | undefined
   readonly onFault?: ((session: Session, fault: unknown) => void) | undefined
+}
+
+/** Leave to take one step of a message, which may only come after some waiting. */
+export interface Leave {
+  readonly principal: Principal
+  /**
+   * Takes the step in the turn of the event loop in which the decision is known to hold, after asking again where it no
+   * longer does. Throws `SmtpRefusal` instead when it may not be taken any more.
+   */
+  take<T>(step: () => Promise<T>): Promise<T>
 }
 
 export interface EnvelopeSender {
@@ -27,10 +37,13 @@ export interface SenderCheck {
   /** Reports a denial that needed no question. */
   deny(session: Session, denial: Denial): Denial
   /** RFC5321.MailFrom. Throws `SmtpRefusal`. */
-  envelope(session: Session, mailFrom: string): Promise<EnvelopeSender>
+  envelope(session: Session, mailFrom: string): Promise<{ sender: EnvelopeSender; leave: Leave }>
   /** Every domain that the message claims. Throws `SmtpRefusal`. */
-  message(session: Session, domains: readonly string[]): Promise<Principal>
+  message(session: Session, domains: readonly string[]): Promise<Leave>
 }
+
+/** A token that changes more often than this within one step is not to be decided on. */
+const maxQuestions = 3
 
 export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
   const { authenticator, clock, report, onFault } = deps
@@ -41,28 +54,50 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     stage: 'auth' | 'envelope' | 'message',
     digest: string,
     domains: readonly string[],
-  ): Promise<Decision> {
+  ): Promise<Verdict> {
     const startedAt = clock.monotonic()
-    let decision: Decision
+    let verdict: Verdict
     try {
-      decision = await authenticator.authorise(digest, domains)
+      verdict = await authenticator.authorise(digest, domains)
     } catch (fault) {
       onFault?.(session, fault)
       throw new SmtpRefusal(undecided)
     }
-    report?.(session, stage, decision, clock.monotonic() - startedAt)
-    return decision
+    report?.(session, stage, verdict, clock.monotonic() - startedAt)
+    return verdict
   }
 
   async function require(
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
-  ): Promise<Principal> {
+  ): Promise<Clearance> {
     if (session.digest === undefined) throw new SmtpRefusal(authenticationRequired)
-    const decision = await ask(session, stage, session.digest, domains)
-    if (!decision.allowed) throw new SmtpRefusal(denialReply(decision))
-    return decision.principal
+    const verdict = await ask(session, stage, session.digest, domains)
+    if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
+    return verdict
+  }
+
+  async function leave(
+    session: Session,
+    stage: 'envelope' | 'message',
+    domains: readonly string[],
+  ): Promise<Leave> {
+    const clearance = await require(session, stage, domains)
+    return {
+      principal: clearance.principal,
+      async take(step) {
+        let current = clearance
+        for (let question = 1; ; question++) {
+          if (current.stillHolds()) return step()
+          if (question === maxQuestions) {
+            onFault?.(session, new Error('the decision was superseded again and again'))
+            throw new SmtpRefusal(undecided)
+          }
+          current = await require(session, stage, domains)
+        }
+      },
+    }
   }
 
   function deny(session: Session, denial: Denial): Denial {
@@ -78,23 +113,23 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       if (!presented.wellFormed) {
         return deny(session, { allowed: false, reason: 'malformed-token' })
       }
-      const decision = await ask(session, 'auth', presented.digest, [])
-      if (decision.allowed) session.digest = presented.digest
-      return decision
+      const verdict = await ask(session, 'auth', presented.digest, [])
+      if (verdict.allowed) session.digest = presented.digest
+      return verdict
     },
 
     async envelope(session, mailFrom) {
       if (mailFrom === '') {
-        await require(session, 'envelope', [])
-        return { address: '', domain: null }
+        const sender = { address: '', domain: null }
+        return { sender, leave: await leave(session, 'envelope', []) }
       }
       const address = parseAddress(mailFrom)
       if (address === undefined) throw new SmtpRefusal(badSender)
       const { localPart, domain } = address
-      await require(session, 'envelope', [domain])
-      return { address: `${localPart}@${domain}`, domain }
+      const sender = { address: `${localPart}@${domain}`, domain }
+      return { sender, leave: await leave(session, 'envelope', [domain]) }
     },
 
-    message: (session, domains) => require(session, 'message', domains),
+    message: (session, domains) => leave(session, 'message', domains),
   }
 }

@@ -8,7 +8,7 @@ import type { Handover } from './hooks.ts'
 import { type OpenMessage, openMessage } from './message.ts'
 import { headerField, receivedField } from './received.ts'
 import { type Reply, SmtpRefusal, upstreamTrouble } from './reply.ts'
-import type { EnvelopeSender, SenderCheck } from './sender.ts'
+import type { EnvelopeSender, Leave, SenderCheck } from './sender.ts'
 import type { Session } from './session.ts'
 import {
   type UpstreamConnection,
@@ -50,10 +50,10 @@ export function createSubmission(deps: SubmissionDeps): Handover {
 
   async function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
     abandon(session)
-    const sender = await senders.envelope(session, mailFrom.address)
+    const { sender, leave } = await senders.envelope(session, mailFrom.address)
     const parameters = mailParameters(mailFrom)
     await passTrouble(session, async () => {
-      const { connection, reply } = await openTransaction((extensions) =>
+      const { connection, reply } = await openTransaction(leave, (extensions) =>
         mailCommand(sender, parameters, extensions),
       )
       if (session.closed) return connection.destroy()
@@ -67,12 +67,13 @@ export function createSubmission(deps: SubmissionDeps): Handover {
 
   /** A pooled connection may have died unnoticed: until MAIL is accepted it is replaced, once, by a new one. */
   async function openTransaction(
+    leave: Leave,
     command: (extensions: UpstreamConnection['extensions']) => string,
   ) {
     const idle = upstream.takeIdle()
     if (idle !== undefined) {
       try {
-        const reply = await begin(idle, command)
+        const reply = await begin(idle, leave, command)
         if (reply.code !== 421) return { connection: idle, reply }
         idle.destroy()
       } catch (error) {
@@ -80,21 +81,22 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       }
     }
     const connection = await upstream.connect()
-    return { connection, reply: await begin(connection, command) }
+    return { connection, reply: await begin(connection, leave, command) }
   }
 
   async function begin(
     connection: UpstreamConnection,
+    leave: Leave,
     command: (extensions: UpstreamConnection['extensions']) => string,
   ): Promise<UpstreamReply> {
-    let line: string
     try {
-      line = command(connection.extensions)
+      const line = command(connection.extensions)
+      return await leave.take(() => connection.command(line))
     } catch (error) {
-      upstream.release(connection)
+      // Nothing was said on it: it is as good as before.
+      if (error instanceof SmtpRefusal) upstream.release(connection)
       throw error
     }
-    return connection.command(line)
   }
 
   async function rcpt(session: Session, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
@@ -146,14 +148,15 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     const claimed = [...message.senders]
     if (sender.domain !== null) claimed.push(sender.domain)
     const domains = [...new Set(claimed)]
-    const principal = await senders.message(session, domains)
+    const leave = await senders.message(session, domains)
+    const { principal } = leave
     const assertion = await deps.assertions.sign({
       audience: upstream.origin,
       principal,
       senders: domains,
       protocol: 'smtp',
     })
-    const ready = await connection.command('DATA')
+    const ready = await leave.take(() => connection.command('DATA'))
     if (ready.code !== 354) return isSuccess(ready) ? nonsense(ready) : ready
 
     const stuff = createDotStuffing()
@@ -171,8 +174,8 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       if (early !== undefined) return isSuccess(early) ? nonsense(early) : early
     }
     // The last question, in the same turn as the dot: the connection does not outlive its token.
-    await senders.message(session, domains)
-    return connection.finish()
+    const last = await senders.message(session, domains)
+    return last.take(() => connection.finish())
   }
 
   function traceFields(

@@ -109,6 +109,23 @@ export const settings = {
     serve: 'sqlite:./data/postern.db',
     about: 'sqlite:PATH or postgres://…',
   }),
+  leaseMs: both('POSTERN_LEASE_MS', parse.integer(500, hour / 6), {
+    dev: '10000',
+    serve: '10000',
+    about:
+      'how long a gate decides after it last heard from the database; changes wait as long for a silent one',
+  }),
+  outage: both('POSTERN_OUTAGE', parse.outage, {
+    dev: 'closed',
+    serve: 'closed',
+    about:
+      'closed, or grace:5m to go on deciding from the cache so much longer while the database is away; changes then wait as much longer for a silent gate',
+  }),
+  cacheEntries: both('POSTERN_CACHE_ENTRIES', parse.integer(1, 10_000_000), {
+    dev: '100000',
+    serve: '100000',
+    about: 'tokens, and as many domains, that a gate keeps in memory',
+  }),
   tlsCert: one('POSTERN_TLS_CERT', parse.text, 'certificate file, reloaded when it changes'),
   tlsKey: one('POSTERN_TLS_KEY', parse.text, 'private key file, reloaded when it changes'),
   allowInsecureAuth: both('POSTERN_ALLOW_INSECURE_AUTH', parse.flag, {

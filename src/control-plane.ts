@@ -2,6 +2,9 @@ import { createKeyRing } from './assertion/key-ring.ts'
 import { createSeal, type Seal } from './assertion/seal.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
+import { createConfirmation } from './fleet/confirmation.ts'
+import { createDatabaseClock, type DatabaseClock } from './fleet/database-clock.ts'
+import type { Log } from './log.ts'
 import type { Random } from './random.ts'
 import { readSealKey } from './seal-key.ts'
 import { createAuthenticator } from './service/authenticate.ts'
@@ -20,10 +23,32 @@ export interface System {
 
 export type ControlPlane = Awaited<ReturnType<typeof openControlPlane>>
 
-/** Opens the store and the services over it: what every command, and the gateway itself, works with. */
-export async function openControlPlane(config: Config, { clock, random }: System) {
+/**
+ * Opens the store and the services over it: what every command, and the gateway itself, works with. `announce` tells other
+ * processes of a change by a faster way than the database has.
+ */
+export async function openControlPlane(
+  config: Config,
+  {
+    clock: ownClock,
+    random,
+    log,
+    announce = () => {},
+  }: System & {
+    readonly log: Pick<Log, 'warn'>
+    readonly announce?: () => void
+  },
+) {
   const { store, applied } = await openDatabase(config.databaseUrl)
   try {
+    const clock = await setByDatabase(ownClock, store)
+    const confirm = createConfirmation({
+      registry: store,
+      clock,
+      log,
+      announce,
+      holdMs: config.leaseMs + config.outage.graceMs,
+    })
     const mayCreate = store.dialect === 'sqlite'
     const seal = lazySeal(() => readSealKey(config.sealKeyFile, { mayCreate, random }))
     const { tokenPrefix, resetWindowMs } = config
@@ -36,11 +61,12 @@ export async function openControlPlane(config: Config, { clock, random }: System
     return {
       store,
       applied,
+      clock,
       authenticator,
       keyRing: createKeyRing({ secrets: store, seal, clock }),
-      issue: createIssue({ registry: store, mint, clock }),
-      reset: createReset({ registry: store, mint, clock, resetWindowMs }),
-      revoke: createRevoke({ registry: store, clock }),
+      issue: createIssue({ registry: store, mint, confirm, clock }),
+      reset: createReset({ registry: store, mint, confirm, clock, resetWindowMs }),
+      revoke: createRevoke({ registry: store, confirm, clock }),
       reveal: createReveal({ registry: store, openSealed: seal.open, clock }),
       explain: createExplain({ authenticator }),
     }
@@ -48,6 +74,15 @@ export async function openControlPlane(config: Config, { clock, random }: System
     await store.close()
     throw error
   }
+}
+
+/** All who share a database go by its clock. SQLite's is this machine's own. */
+async function setByDatabase(ownClock: Clock, store: Store): Promise<DatabaseClock> {
+  const clock = createDatabaseClock(ownClock)
+  if (store.dialect === 'sqlite') return clock
+  const askedAt = clock.monotonic()
+  clock.set(await store.readClock(), askedAt, clock.monotonic())
+  return clock
 }
 
 /** The error names the setting, and never the URL: it may hold a password. */

@@ -8,6 +8,7 @@ import { createAssertionSigner } from './assertion/signer.ts'
 import type { Config } from './config.ts'
 import { type ControlPlane, openControlPlane, type System } from './control-plane.ts'
 import type { Log } from './log.ts'
+import { joinFleet, type Membership } from './membership.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createSweeper } from './service/sweep.ts'
 import type { HttpUpstream, ListenAddress, SmtpUpstream } from './setting-parsers.ts'
@@ -55,9 +56,9 @@ export async function startGateway(
   }
 
   async function start(): Promise<Gateway> {
-    const { clock, log } = system
+    const { log, random } = system
     const controlPlane = await openControlPlane(config, system)
-    const { store, keyRing, authenticator } = controlPlane
+    const { store, keyRing, clock } = controlPlane
     closers.push(() => store.close())
     // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
     await keyRing.current()
@@ -69,7 +70,10 @@ export async function startGateway(
         : openTlsFiles(config.tlsCert, config.tlsKey, log)
     if (tls !== undefined) closers.push(() => tls.close())
 
-    const admin = await startAdmin(config, { controlPlane, metrics, log, clock })
+    const membership = await joinFleet(config, { store, clock, random, log, metrics })
+    closers.push(membership.leave)
+
+    const admin = await startAdmin(config, { controlPlane, membership, metrics, log, clock })
     closers.push(admin.close)
 
     const sweeper = createSweeper({
@@ -83,7 +87,8 @@ export async function startGateway(
 
     const issuer = config.publicAdminUrl ?? admin.url
     const assertions = createAssertionSigner({ keyRing, clock, issuer })
-    const edge = { ...system, metrics, authenticator, assertions }
+    const { authenticator } = membership
+    const edge = { ...system, clock, metrics, authenticator, assertions }
     const edges: (() => Promise<void>)[] = []
     closers.push(() => Promise.all(edges.map((closeEdge) => closeEdge())))
     const http = await startHttp(config, upstreams, edge, tls)
@@ -196,13 +201,24 @@ async function startAdmin(
   config: Config,
   {
     controlPlane,
+    membership,
     metrics,
     log,
     clock,
-  }: { controlPlane: ControlPlane; metrics: Metrics; log: Log; clock: System['clock'] },
+  }: {
+    controlPlane: ControlPlane
+    membership: Membership
+    metrics: Metrics
+    log: Log
+    clock: System['clock']
+  },
 ) {
   const { store, keyRing } = controlPlane
-  const app = createAdminApp({ metrics, log, jwks: keyRing.jwks, ready: () => store.ping() })
+  async function trouble() {
+    await store.ping()
+    return membership.trouble()
+  }
+  const app = createAdminApp({ metrics, log, jwks: keyRing.jwks, trouble })
   const { adminTlsCert, adminTlsKey } = config
   const tls =
     adminTlsCert === undefined || adminTlsKey === undefined

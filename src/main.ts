@@ -37,7 +37,8 @@ const host: CliHost = {
 
   async open(flags) {
     const config = readConfig('tool', flags)
-    const controlPlane = await openControlPlane(config, system)
+    const log = { warn: (about: object) => host.err(JSON.stringify(about)) }
+    const controlPlane = await openControlPlane(config, { ...system, log })
     return { ...controlPlane, close: () => controlPlane.store.close() }
   },
 

@@ -13,6 +13,14 @@ export interface Metrics {
   upstreamFailed(protocol: Protocol): void
   /** Messages or requests being handled now. */
   inFlight(protocol: Protocol, change: 1 | -1): void
+  /** A record was found: in memory, in the shared cache, or in the store. */
+  lookedUp(tier: 'memory' | 'shared' | 'store'): void
+  /** Shows this node's place in the fleet. */
+  watchNode(node: {
+    readonly leaseMsLeft: () => number
+    readonly epoch: () => number
+    readonly skewMs: () => number
+  }): void
   /** The Prometheus text exposition format. */
   render(): Promise<{ readonly contentType: string; readonly body: string }>
 }
@@ -74,7 +82,41 @@ export function createMetrics(): Metrics {
     registers,
   })
 
+  const lookups = new Counter({
+    name: 'postern_lookups_total',
+    help: 'Records found, by where: memory, the shared cache, or the store.',
+    labelNames: ['tier'],
+    registers,
+  })
+
   return {
+    lookedUp: (tier) => lookups.inc({ tier }),
+    watchNode({ leaseMsLeft, epoch, skewMs }) {
+      const show = (name: string, help: string, read: () => number) =>
+        new Gauge({
+          name,
+          help,
+          registers,
+          collect() {
+            this.set(read())
+          },
+        })
+      show(
+        'postern_lease_seconds_left',
+        'How long this node may go on deciding without a renewal; negative when it may not.',
+        () => leaseMsLeft() / 1000,
+      )
+      show(
+        'postern_epoch',
+        'The last entry of the revocation log that this node has applied.',
+        epoch,
+      )
+      show(
+        'postern_clock_skew_seconds',
+        "By how much this machine's clock is ahead of the database's.",
+        () => skewMs() / 1000,
+      )
+    },
     decided(protocol, stage, decision, ms) {
       decisions.inc({ protocol, stage, outcome: decision.allowed ? 'allowed' : decision.reason })
       decisionSeconds.observe({ protocol, stage }, ms / 1000)

@@ -125,6 +125,22 @@ export const databaseUrl: Parser<string> = (value) => {
   throw new Error('must be sqlite:PATH or postgres://USER@HOST/DATABASE')
 }
 
+/** What a gate does when its lease is over: a longer lease is the only other way. */
+export const outage: Parser<{ readonly graceMs: number }> = (value) => {
+  if (value === 'closed') return { graceMs: 0 }
+  const [, amount, unit] = /^grace:(\d{1,4})(s|m)$/.exec(value) ?? []
+  const graceMs = Number(amount) * (unit === 'm' ? 60_000 : 1_000)
+  if (amount === undefined || graceMs > maxGraceMs) {
+    throw new Error(
+      `must be closed, or grace: with a time up to 15m, such as grace:5m; not "${value}"`,
+    )
+  }
+  return { graceMs }
+}
+
+/** With it, a reset window that ends within the hour is confirmed, and one that ends later need not be. */
+const maxGraceMs = 900_000
+
 /** A host name as it stands in a Host field, without port. */
 export const hostName: Parser<string> = (value) => {
   const name = value.toLowerCase()

@@ -7,6 +7,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/core': [],
   'src/service': ['src/core'],
   'src/store': ['src/core', 'src/service/ports'],
+  'src/cache': ['src/core', 'src/service/ports'],
+  'src/fleet': ['src/core', 'src/service/ports'],
   'src/assertion': ['src/core', 'src/service/ports'],
   'src/admin': ['src/core', 'src/service'],
   'src/cli': ['src/core', 'src/service'],

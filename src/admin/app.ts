@@ -8,15 +8,15 @@ export interface AdminDeps {
   readonly log: Log
   /** The public half of the keys that assertions are signed with (RFC 7517). */
   readonly jwks: () => Promise<unknown>
-  /** Throws while the gate cannot decide. */
-  readonly ready: () => Promise<void>
+  /** What keeps the gate from deciding, if anything does; throws while the store cannot be asked. */
+  readonly trouble: () => Promise<string | undefined>
 }
 
 /** A verifier may keep the key set this long; a rotated key stays in it for much longer. */
 const jwksMaxAgeSeconds = 300
 
 /** The control plane: for a private network, never on the data plane's port. */
-export function createAdminApp({ metrics, log, jwks, ready }: AdminDeps): Hono {
+export function createAdminApp({ metrics, log, jwks, trouble }: AdminDeps): Hono {
   const app = new Hono()
 
   app.use(async function noStore(c, next) {
@@ -27,13 +27,15 @@ export function createAdminApp({ metrics, log, jwks, ready }: AdminDeps): Hono {
   app.get('/livez', (c) => c.json({ ok: true }))
 
   app.get('/readyz', async (c) => {
+    let found: string | undefined
     try {
-      await ready()
-      return c.json({ ok: true })
+      found = await trouble()
+      if (found === undefined) return c.json({ ok: true })
     } catch (fault) {
-      log.warn({ event: 'not_ready', error: String(fault) })
-      return c.json({ ok: false, error: 'The store does not answer' }, 503)
+      found = String(fault)
     }
+    log.warn({ event: 'not_ready', error: found })
+    return c.json({ ok: false, error: 'This node cannot decide: see its log' }, 503)
   })
 
   app.get('/metrics', async (c) => {

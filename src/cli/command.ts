@@ -45,6 +45,8 @@ export interface Output {
   readonly text: string
   /** The command ran, and what it found is bad: exit status 1. */
   readonly failed?: boolean
+  /** It is done, but not confirmed on every node: exit status 3. */
+  readonly unconfirmed?: boolean
 }
 
 export interface Option extends ParseArgsOptionDescriptor {

@@ -1,7 +1,7 @@
 import { findDomain, optionText, readAccount, readDomain, readId } from './arguments.ts'
 import type { Command } from './command.ts'
-import { unwrap } from './refusal.ts'
-import { domainJson, receiptJson, table } from './render.ts'
+import { unwrap, withReceipt } from './refusal.ts'
+import { domainJson, table } from './render.ts'
 
 const account = {
   account: { type: 'string', value: 'ID', about: 'the account; not needed if there is only one' },
@@ -18,9 +18,10 @@ export const domainCommands: readonly Command[] = [
       const name = readDomain(positionals[0] ?? '')
       const accountId = await readAccount(context)
       const added = await operations.issue.addDomain({ accountId, name, state: 'verified' }, actor)
-      const { domain, token } = unwrap(added).value
+      const { value, receipt } = unwrap(added)
+      const { domain, token } = value
       const { record, bearerToken } = token
-      return {
+      const output = {
         json: {
           ...domainJson(domain),
           token: { id: record.id, name: record.name, token: bearerToken },
@@ -31,6 +32,7 @@ export const domainCommands: readonly Command[] = [
           bearerToken,
         ].join('\n'),
       }
+      return withReceipt(output, receipt)
     },
   },
   {
@@ -61,16 +63,12 @@ export const domainCommands: readonly Command[] = [
       const wanted = positionals[0] ?? ''
       const name = /^\d+$/.test(wanted) ? wanted : readDomain(wanted)
       const domain = findDomain(await operations.store.listDomains(), name)
-      const removed = unwrap(await operations.revoke.removeDomain(domain.id, actor))
-      return {
-        json: {
-          id: domain.id,
-          name: domain.name,
-          removed: true,
-          receipt: receiptJson(removed.receipt),
-        },
-        text: `Removed ${domain.name}`,
-      }
+      const { receipt } = unwrap(await operations.revoke.removeDomain(domain.id, actor))
+      const { id, name: removed } = domain
+      return withReceipt(
+        { json: { id, name: removed, removed: true }, text: `Removed ${removed}` },
+        receipt,
+      )
     },
   },
 ]

@@ -1,10 +1,26 @@
-import type { Change, Refusal } from '../service/ports.ts'
-import { CommandFailed } from './command.ts'
+import type { Outcome } from '../service/confirm.ts'
+import type { Change, Receipt, Refusal } from '../service/ports.ts'
+import { CommandFailed, type Output } from './command.ts'
+import { receiptJson, receiptText } from './render.ts'
 
 /** The value of a change that was made; throws the sentence of one that was refused. */
-export function unwrap<C extends Change<unknown>>(change: C): Extract<C, { done: true }> {
+export function unwrap<C extends Change<unknown> | Outcome<unknown>>(
+  change: C,
+): Extract<C, { done: true }> {
   if (change.done) return change as Extract<C, { done: true }>
   throw new CommandFailed(refusalSentence(change.refusal))
+}
+
+/** Adds to an answer how far the change has got. */
+export function withReceipt(
+  output: { readonly json: object; readonly text: string },
+  receipt: Receipt | null,
+): Output {
+  return {
+    json: { ...output.json, receipt: receiptJson(receipt) },
+    text: [output.text, receiptText(receipt)].filter((line) => line !== '').join('\n'),
+    unconfirmed: receipt?.propagation === 'pending',
+  }
 }
 
 function refusalSentence(refusal: Refusal): string {

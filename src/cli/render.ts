@@ -1,8 +1,7 @@
 import type { DomainRecord } from '../core/grants.ts'
 import { accessLevelNumber } from '../core/grants.ts'
 import { standing } from '../core/standing.ts'
-import type { TokenRecord } from '../service/ports.ts'
-import type { Receipt } from '../service/revoke.ts'
+import type { Receipt, TokenRecord } from '../service/ports.ts'
 
 /** A token in the vendor's shape, and what Postern knows besides. Instants are ISO 8601. */
 export function tokenJson(token: TokenRecord, now: number) {
@@ -35,8 +34,29 @@ export function domainJson(domain: DomainRecord) {
   }
 }
 
-export function receiptJson(receipt: Receipt | undefined) {
-  return receipt ?? null
+/** Null when there was nothing that any node had to learn at once. */
+export function receiptJson(receipt: Receipt | null) {
+  if (receipt === null) return null
+  const { waitingFor, ...rest } = receipt
+  return { ...rest, waiting_for: waitingFor }
+}
+
+/** What becomes of a change, in a person's words. */
+export function receiptText(receipt: Receipt | null): string {
+  if (receipt === null) return ''
+  const { confirmed, fenced, waitingFor, ms } = receipt
+  const waitedOut = fenced === 0 ? '' : `, ${count(fenced, 'silent node')} waited out`
+  if (receipt.propagation === 'confirmed') {
+    return confirmed + fenced === 0
+      ? 'In force: no gate is running'
+      : `In force on every node: ${count(confirmed, 'node')} confirmed${waitedOut}, in ${ms} ms`
+  }
+  const open = waitingFor.length === 0 ? '' : ` by ${count(waitingFor.length, 'node')}`
+  return `Done, but not confirmed${open} yet: repeat the command to wait again`
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 /** `Account Admin, Domain Admin (2)`: what a person sees of a token's grants. */

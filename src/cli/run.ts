@@ -99,7 +99,8 @@ async function dispatch(args: readonly string[], host: CliHost): Promise<number>
     const context = { operations, actor, clock, positionals, values, readStandardInput }
     const output = await command.run(context)
     host.out(values.json === true ? JSON.stringify(output.json) : output.text)
-    return output.failed === true ? exitStatus.failed : exitStatus.done
+    if (output.failed === true) return exitStatus.failed
+    return output.unconfirmed === true ? exitStatus.unconfirmed : exitStatus.done
   } finally {
     await operations.close()
   }

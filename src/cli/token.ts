@@ -1,5 +1,6 @@
+import type { Outcome } from '../service/confirm.ts'
 import type { IssuedToken } from '../service/issue.ts'
-import type { Change, TokenRecord } from '../service/ports.ts'
+import type { TokenRecord } from '../service/ports.ts'
 import {
   optionText,
   readAccount,
@@ -10,16 +11,8 @@ import {
   readName,
 } from './arguments.ts'
 import { type Command, type CommandContext, CommandFailed } from './command.ts'
-import { unwrap } from './refusal.ts'
-import {
-  accessText,
-  endText,
-  oldTokenText,
-  receiptJson,
-  table,
-  tokenJson,
-  tokenText,
-} from './render.ts'
+import { unwrap, withReceipt } from './refusal.ts'
+import { accessText, endText, oldTokenText, table, tokenJson, tokenText } from './render.ts'
 
 const account = {
   account: { type: 'string', value: 'ID', about: 'the account; not needed if there is only one' },
@@ -124,12 +117,14 @@ export const tokenCommands: readonly Command[] = [
         ...(window === undefined ? {} : { windowMs: readDuration(window) }),
         ...(expiry === undefined ? {} : { expiresAt: readExpiry(expiry, clock.now()) }),
       }
-      const { old, successor } = unwrap(await operations.reset.reset(request, actor)).value
+      const { value, receipt } = unwrap(await operations.reset.reset(request, actor))
+      const { old, successor } = value
       const shown = showIssued(successor, context)
-      return {
+      const output = {
         json: { ...shown.json, replaces: tokenJson(old, clock.now()) },
         text: `${shown.text}\nThe old token ${old.id} ${oldTokenText(old, clock.now())}`,
       }
+      return withReceipt(output, receipt)
     },
   },
   {
@@ -163,8 +158,7 @@ export const tokenCommands: readonly Command[] = [
       }
       const wanted = await readGrants(context, token.accountId)
       const changed = await operations.revoke.replaceGrants(token.id, wanted, actor)
-      const shown = showChanged(changed, context)
-      return { ...shown, json: { ...shown.json, receipt: receiptJson(changed.receipt) } }
+      return showChanged(changed, context)
     },
   },
   {
@@ -173,12 +167,8 @@ export const tokenCommands: readonly Command[] = [
     positionals: ['ID'],
     async run(context) {
       const id = tokenId(context)
-      const deleted = await context.operations.revoke.deleteToken(id, context.actor)
-      unwrap(deleted)
-      return {
-        json: { id, deleted: true, receipt: receiptJson(deleted.receipt) },
-        text: `Deleted token ${id}: no node accepts it any more`,
-      }
+      const { receipt } = unwrap(await context.operations.revoke.deleteToken(id, context.actor))
+      return withReceipt({ json: { id, deleted: true }, text: `Deleted token ${id}` }, receipt)
     },
   },
   {
@@ -204,7 +194,8 @@ function showIssued({ record, bearerToken }: IssuedToken, { clock }: CommandCont
   }
 }
 
-function showChanged(change: Change<TokenRecord>, { clock }: CommandContext) {
-  const token = unwrap(change).value
-  return { json: tokenJson(token, clock.now()), text: tokenText(token, clock.now()) }
+function showChanged(change: Outcome<TokenRecord>, { clock }: CommandContext) {
+  const { value: token, receipt } = unwrap(change)
+  const output = { json: tokenJson(token, clock.now()), text: tokenText(token, clock.now()) }
+  return withReceipt(output, receipt)
 }

@@ -1,7 +1,28 @@
 import type { Clock } from '../clock.ts'
-import { type Credential, type Decision, decide, type SenderDomain } from '../core/decide.ts'
+import { type Credential, decide, type Principal } from '../core/decide.ts'
+import type { Denial } from '../core/denial.ts'
+import type { DomainRecord } from '../core/grants.ts'
+import type { Sighting } from '../core/sighting.ts'
 import { type Digest, type PresentedToken, parseToken } from '../core/token.ts'
-import type { Lookup } from './ports.ts'
+import type { Answer, Lookup, Trust } from './ports.ts'
+
+/** Leave to send, as of now. */
+export interface Clearance {
+  readonly allowed: true
+  readonly principal: Principal
+  /**
+   * Whether it may still be acted on. To be asked after the last `await`, in the turn of the event loop in which the last
+   * byte goes out; if not, ask `authorise` again, which says why.
+   */
+  stillHolds(): boolean
+}
+
+export type Verdict = Clearance | Denial
+
+/** The gate cannot know: its lease is over, or what it reads keeps changing. Never a denial. */
+export class Undecided extends Error {
+  override name = 'Undecided'
+}
 
 /** The one way in: both traffic edges ask here, and nowhere else. */
 export interface Authenticator {
@@ -9,54 +30,118 @@ export interface Authenticator {
   present(bearerToken: string): PresentedToken
   /**
    * May the holder of this token send as every one of these domains (A-labels), now? Without domains: is it alive?
-   * Throws when the gate cannot find out, which is never a denial.
+   * At once when all of it is in memory. Throws, or rejects, when the gate cannot find out, which is never a denial.
    */
-  authorise(digest: Digest, senders: readonly string[]): Promise<Decision>
+  authorise(digest: Digest, senders: readonly string[]): Verdict | Promise<Verdict>
   /** The same, each domain by itself and in its order, from one reading of the credential. */
-  authoriseEach(digest: Digest, senders: readonly string[]): Promise<readonly Decision[]>
+  authoriseEach(
+    digest: Digest,
+    senders: readonly string[],
+  ): readonly Verdict[] | Promise<readonly Verdict[]>
 }
 
 interface AuthenticatorDeps {
   readonly lookup: Lookup
+  /** Left out when every question goes to the store, whose answer needs nobody's confirmation. */
+  readonly trust?: Trust
   readonly clock: Pick<Clock, 'now'>
   readonly tokenPrefix: string
 }
 
+/** What a decision is made of. */
+interface Facts {
+  readonly credential: Sighting<Credential>
+  readonly domains: readonly Sighting<DomainRecord>[]
+}
+
+/** Records that changed while they were read are read again, so often. */
+const maxReadings = 3
+
+const trustTheStore: Trust = { mayDecide: () => true, believes: () => true }
+
 export function createAuthenticator({
   lookup,
+  trust = trustTheStore,
   clock,
   tokenPrefix,
 }: AuthenticatorDeps): Authenticator {
-  async function readFacts(digest: Digest, senders: readonly string[]) {
-    const names = [...new Set(senders)]
-    const [credential, ...records] = await Promise.all([
-      lookup.findCredential(digest),
-      ...names.map((name) => lookup.findDomain(name)),
-    ])
-    const domains = new Map(names.map((name, i) => [name, { name, record: records[i] }]))
-    return { credential, domains }
+  function find(digest: Digest, names: readonly string[]): Facts | Promise<Facts> {
+    const credential = lookup.findCredential(digest)
+    const domains = names.map((name) => lookup.findDomain(name))
+    if (isAtHand(credential) && domains.every(isAtHand)) return { credential, domains }
+    return Promise.all([credential, ...domains]).then(([first, ...rest]) => ({
+      credential: first as Sighting<Credential>,
+      domains: rest as Sighting<DomainRecord>[],
+    }))
+  }
+
+  /** Each answers for itself: a grant on a domain that is gone means nothing, since ids are never given twice. */
+  function areBelieved({ credential, domains }: Facts): boolean {
+    return trust.believes(credential) && domains.every(trust.believes)
+  }
+
+  function requireLease() {
+    if (!trust.mayDecide())
+      throw new Undecided('this node has no lease: it may not know every change')
+  }
+
+  /** Judges what was found in the turn in which it decides on it, and reads again what is no longer true. */
+  function settle<V>(
+    digest: Digest,
+    names: readonly string[],
+    verdict: (facts: Facts) => V,
+  ): V | Promise<V> {
+    // First of all, so that a node that lost the store does not ask it once more for every message.
+    requireLease()
+    const facts = find(digest, names)
+    if (!('then' in facts) && areBelieved(facts)) return verdict(facts)
+    return read(facts)
+
+    async function read(first: Facts | Promise<Facts>): Promise<V> {
+      let found = await first
+      for (let reading = 1; ; reading++) {
+        requireLease()
+        if (areBelieved(found)) return verdict(found)
+        if (reading === maxReadings) throw new Undecided('the records keep changing')
+        found = await find(digest, names)
+      }
+    }
+  }
+
+  function judge(names: readonly string[], facts: Facts): Verdict {
+    const { credential, domains } = facts
+    const senders = names.map((name, i) => ({ name, record: domains[i]?.value }))
+    const decision = decide(credential.value, senders, clock.now())
+    if (!decision.allowed) return decision
+    return {
+      ...decision,
+      stillHolds: () =>
+        trust.mayDecide() &&
+        areBelieved(facts) &&
+        decide(credential.value, senders, clock.now()).allowed,
+    }
   }
 
   return {
     present: (bearerToken) => parseToken(bearerToken, tokenPrefix),
 
-    async authorise(digest, senders) {
-      const { credential, domains } = await readFacts(digest, senders)
-      return decide(credential, [...domains.values()], clock.now())
-    },
+    authorise: (digest, senders) => settle(digest, senders, (facts) => judge(senders, facts)),
 
-    async authoriseEach(digest, senders) {
-      const { credential, domains } = await readFacts(digest, senders)
-      const now = clock.now()
-      return senders.map((name) => decideOne(credential, domains.get(name), now))
+    authoriseEach(digest, senders) {
+      const names = senders.length === 1 ? senders : [...new Set(senders)]
+      return settle(digest, names, ({ credential, domains }) => {
+        const verdicts = new Map(
+          names.map((name, i) => [
+            name,
+            judge([name], { credential, domains: domains.slice(i, i + 1) }),
+          ]),
+        )
+        return senders.flatMap((name) => verdicts.get(name) ?? [])
+      })
     },
   }
 }
 
-function decideOne(
-  credential: Credential | undefined,
-  sender: SenderDomain | undefined,
-  now: number,
-) {
-  return decide(credential, sender === undefined ? [] : [sender], now)
+function isAtHand<T>(answer: Answer<T>): answer is Sighting<T> {
+  return !('then' in answer)
 }

@@ -1,5 +1,6 @@
 import type { Credential, Principal } from '../core/decide.ts'
 import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
+import type { Moment, Sighting } from '../core/sighting.ts'
 import type { TokenTimes } from '../core/standing.ts'
 import type { Digest } from '../core/token.ts'
 
@@ -8,11 +9,22 @@ import type { Digest } from '../core/token.ts'
  * Instants are milliseconds since the Unix epoch. Every method throws when the store cannot be asked; a refusal is data.
  */
 
+/** At once when it is in memory, else a promise. */
+export type Answer<T> = Sighting<T> | Promise<Sighting<T>>
+
 /** The two questions of the data plane. Each answer is one snapshot. */
 export interface Lookup {
-  findCredential(digest: Digest): Promise<Credential | undefined>
+  findCredential(digest: Digest): Answer<Credential>
   /** `name` in A-labels, lower case. */
-  findDomain(name: string): Promise<DomainRecord | undefined>
+  findDomain(name: string): Answer<DomainRecord>
+}
+
+/** Whether this node may decide at all, and on what. Asked synchronously, in the turn in which a decision takes effect. */
+export interface Trust {
+  /** False while it cannot be sure to know every change: then nothing is decided, neither way. */
+  mayDecide(): boolean
+  /** Whether a record is still true, as far as every change that has answered is concerned. */
+  believes(sighting: Sighting<unknown>): boolean
 }
 
 /** Who asks for a change, for the audit trail and `created_by`. */
@@ -67,6 +79,23 @@ export type Refusal =
 export type Change<T> =
   | { readonly done: true; readonly value: T; readonly epoch: number | null }
   | { readonly done: false; readonly refusal: Refusal }
+
+/** How far a change has got when its answer arrives. */
+export interface Receipt {
+  /** The change's entry in the revocation log. */
+  readonly epoch: number
+  /** `pending`: it is done, but nobody knows yet that no node decides on the old state; a repeated call waits again. */
+  readonly propagation: 'confirmed' | 'pending'
+  /** Nodes that have applied it, and silent ones that were waited out until they could decide nothing any more. */
+  readonly confirmed: number
+  readonly fenced: number
+  /** Incarnations of the nodes that are still waited for. */
+  readonly waitingFor: readonly string[]
+  readonly ms: number
+}
+
+/** Waits until no node decides on what was before this entry of the log any more, or until that cannot be known. */
+export type Confirm = (epoch: number) => Promise<Receipt>
 
 interface ChangeRequest {
   readonly actor: Actor
@@ -194,4 +223,65 @@ export interface AssertionSigner {
     readonly senders: readonly string[]
     readonly protocol: 'http' | 'smtp'
   }): Promise<string>
+}
+
+/** What was read of the revocation log in one statement. */
+export interface LogReading extends Moment {
+  /** Epochs up to here may be missing among the entries. */
+  readonly completeFrom: number
+  /** In order; at least those after what was asked for, as far as they are complete. */
+  readonly entries: readonly { readonly epoch: number; readonly keys: readonly string[] }[]
+  /** The node's own renewal, as far as this snapshot shows it; null if it has no row. */
+  readonly renewal: number | null
+  /** The database's clock. */
+  readonly at: number
+}
+
+/** A node as the waiting change sees it. */
+export interface NodeRow {
+  readonly incarnation: string
+  readonly renewal: number
+  readonly appliedEpoch: number
+  /** How long it may decide after a renewal. */
+  readonly holdMs: number
+}
+
+/**
+ * The fleet's share of the store: leases and acknowledgements. Each method is one committed transaction on the primary;
+ * the order in which they are called is the protocol.
+ */
+export interface FleetRegistry {
+  /** Writes the row of a new incarnation, whose lease is still to come. */
+  addNode(node: {
+    readonly incarnation: string
+    readonly name: string
+    readonly holdMs: number
+    readonly at: number
+  }): Promise<void>
+  /** Tells that the node lives and what it has applied. Undefined when it has no row any more, or was fenced. */
+  renewNode(node: {
+    readonly incarnation: string
+    readonly applied: Moment | undefined
+    readonly at: number
+  }): Promise<number | undefined>
+  /** The log after `after`, the clock and the node's own row, in one snapshot. */
+  readLog(node: { readonly incarnation: string; readonly after: number }): Promise<LogReading>
+  acknowledge(node: { readonly incarnation: string; readonly applied: Moment }): Promise<void>
+  removeNode(node: { readonly incarnation: string; readonly renewal?: number }): Promise<void>
+  /** The nodes that are not fenced, and the log's own moment. `eraAgeMs`: since the era began. */
+  readNodes(): Promise<{
+    readonly moment: Moment
+    readonly eraAgeMs: number
+    readonly nodes: readonly NodeRow[]
+  }>
+  /** What becomes of these: those that are missing are gone. */
+  readAcknowledgements(incarnations: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** Shuts out a node that was waited out, unless it has renewed since. */
+  fenceNode(node: { readonly incarnation: string; readonly renewal: number }): Promise<void>
+  /** Forgets log entries and tombstones from before these instants. */
+  pruneLog(before: { readonly entries: number; readonly tombstones: number }): Promise<void>
+  /** Calls `listener` soon after the log has grown; may miss some, may call for nothing. Answers how to stop it. */
+  watchLog(listener: () => void): () => void
+  /** The database's clock, milliseconds since the Unix epoch. */
+  readClock(): Promise<number>
 }

@@ -1,10 +1,11 @@
 import type { Selectable } from 'kysely'
 import type { DomainRecord } from '../core/grants.ts'
+import { revocationKey } from '../core/revocation-key.ts'
 import { domainTokenName } from '../core/token-name.ts'
 import type { Registry } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
-import { revocationKey, takeEpoch } from './revocation-log.ts'
+import { takeEpoch } from './revocation-log.ts'
 import type { Database, Schema, WriteTransaction } from './schema.ts'
 import { insertToken } from './token-rows.ts'
 

@@ -1,41 +1,51 @@
 import type { Kysely } from 'kysely'
+import { credentialSighting, domainSighting } from '../core/sighting.ts'
 import type { Lookup } from '../service/ports.ts'
 import type { Schema } from './schema.ts'
 import { grantOf } from './token-rows.ts'
 
-/** The two questions of the data plane, each one statement, and so one snapshot. */
+/**
+ * The two questions of the data plane. Each is one statement that joins the row with the clock of the revocation log, so
+ * that record and moment are of one snapshot, and there is a moment also where there is no row.
+ */
 export function createLookup({ reader }: { readonly reader: Kysely<Schema> }): Lookup {
   return {
     async findCredential(digest) {
       const rows = await reader
-        .selectFrom('tokens')
+        .selectFrom('revocation_clock')
+        .leftJoin('tokens', (join) => join.on('tokens.digest', '=', digest))
         .leftJoin('grants', 'grants.token_id', 'tokens.id')
+        .select(['revocation_clock.era', 'revocation_clock.epoch'])
         .select(['tokens.id', 'tokens.account_id', 'tokens.expires_at', 'tokens.window_ends_at'])
         .select(['grants.domain_id', 'grants.level'])
-        .where('tokens.digest', '=', digest)
         .execute()
-      const [token] = rows
-      if (token === undefined) return undefined
-      return {
-        tokenId: token.id,
-        accountId: token.account_id,
-        expiresAt: token.expires_at,
-        windowEndsAt: token.window_ends_at,
+      const [first] = rows
+      if (first === undefined) throw new Error('the revocation log has no clock')
+      const { id, account_id } = first
+      if (id === null || account_id === null) return credentialSighting(digest, undefined, first)
+      const credential = {
+        tokenId: id,
+        accountId: account_id,
+        expiresAt: first.expires_at,
+        windowEndsAt: first.window_ends_at,
         // A token without grants has one row, with nulls for the grant.
         grants: rows.flatMap(({ domain_id, level }) =>
-          level === null ? [] : [grantOf({ domain_id, level }, token.account_id)],
+          level === null ? [] : [grantOf({ domain_id, level }, account_id)],
         ),
       }
+      return credentialSighting(digest, credential, first)
     },
 
     async findDomain(name) {
       const row = await reader
-        .selectFrom('domains')
-        .select(['id', 'account_id', 'name', 'state'])
-        .where('name', '=', name)
-        .executeTakeFirst()
-      if (row === undefined) return undefined
-      return { id: row.id, accountId: row.account_id, name: row.name, state: row.state }
+        .selectFrom('revocation_clock')
+        .leftJoin('domains', (join) => join.on('domains.name', '=', name))
+        .select(['revocation_clock.era', 'revocation_clock.epoch'])
+        .select(['domains.id', 'domains.account_id', 'domains.state'])
+        .executeTakeFirstOrThrow()
+      const { id, account_id: accountId, state } = row
+      const isThere = id !== null && accountId !== null && state !== null
+      return domainSighting(name, isThere ? { id, accountId, name, state } : undefined, row)
     },
   }
 }

@@ -1,10 +1,14 @@
 import { type Migration, Migrator } from 'kysely/migration'
 import { createTokenTables } from './migrations/0001-tokens.ts'
+import { createFleetTables } from './migrations/0002-fleet.ts'
 import type { Database, Dialect } from './schema.ts'
 
 /** Every migration by its name, forward only, in order. */
 function migrations(dialect: Dialect): Record<string, Migration> {
-  return { '0001-tokens': { up: createTokenTables(dialect) } }
+  return {
+    '0001-tokens': { up: createTokenTables(dialect) },
+    '0002-fleet': { up: createFleetTables },
+  }
 }
 
 /**

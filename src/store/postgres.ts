@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type PostgresPoolClient, sql } from 'kysely'
 import type { DatabaseError, PoolClient, PoolConfig } from 'pg'
+import { watchPostgres } from './postgres-watch.ts'
 import type { Database, Schema } from './schema.ts'
 
 /** A control plane that is stopped between its lock and its commit must not hold everybody. */
@@ -9,6 +10,9 @@ const idleInTransactionTimeoutMs = 2_000
 const connectTimeoutMs = 3_000
 const queryTimeoutMs = 5_000
 const maxConnections = 10
+/** Renewals and acknowledgements come one at a time. */
+const maxFleetConnections = 2
+const sessionSettings = `set default_transaction_isolation = 'read committed'; set synchronous_commit = on`
 /** PostgreSQL's type number of bigint. */
 const int8 = 20
 
@@ -18,7 +22,6 @@ export async function openPostgres(url: string): Promise<Database> {
   const { default: pg } = await import('pg')
   const config: PoolConfig = {
     connectionString: url,
-    max: maxConnections,
     application_name: 'postern',
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: queryTimeoutMs,
@@ -32,20 +35,28 @@ export async function openPostgres(url: string): Promise<Database> {
         oid === int8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
     } as NonNullable<PoolConfig['types']>,
   }
-  const pool = new pg.Pool(config)
-  // A connection that breaks while idle leaves the pool; one that breaks in use fails its query. Neither ends the process.
-  pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
+  const db = connect(maxConnections)
+  const fleet = connect(maxFleetConnections)
 
-  const db = new Kysely<Schema>({
-    dialect: new PostgresDialect({
-      pool: {
-        connect: async () => discardWhenBroken(await pool.connect(), pg.DatabaseError),
-        end: () => pool.end(),
-        options: pool.options,
-      },
-    }),
-  })
+  function connect(max: number): Kysely<Schema> {
+    const pool = new pg.Pool({ ...config, max })
+    // A connection that breaks while idle leaves the pool; one that breaks in use fails its query. Neither ends the process.
+    pool.on('error', () => {})
+    pool.on('connect', (client) => {
+      client.on('error', () => {})
+      // Whatever the server's own defaults are. Waiting for the standby is what fences a primary that was deposed.
+      client.query(sessionSettings).catch(() => {})
+    })
+    return new Kysely<Schema>({
+      dialect: new PostgresDialect({
+        pool: {
+          connect: async () => discardWhenBroken(await pool.connect(), pg.DatabaseError),
+          end: () => pool.end(),
+          options: pool.options,
+        },
+      }),
+    })
+  }
 
   return {
     dialect: 'postgres',
@@ -56,6 +67,13 @@ export async function openPostgres(url: string): Promise<Database> {
         .setIsolationLevel('read committed')
         .execute((transaction) => work({ db: transaction, dialect: 'postgres' })),
 
+    fleet: {
+      reader: fleet,
+      // A statement by itself is a transaction that is committed when it is answered.
+      write: (work) => work(fleet),
+      watch: (listener) => watchPostgres(pg.Client, config, listener),
+    },
+
     async inspect() {
       const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db)
       return [
@@ -63,7 +81,10 @@ export async function openPostgres(url: string): Promise<Database> {
       ]
     },
 
-    close: () => db.destroy(),
+    async close() {
+      await fleet.destroy()
+      await db.destroy()
+    },
   }
 }
 

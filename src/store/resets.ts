@@ -1,10 +1,11 @@
+import { revocationKey } from '../core/revocation-key.ts'
 import { standing } from '../core/standing.ts'
 import { successorName } from '../core/token-name.ts'
 import type { Registry, TokenRecord } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
-import { revocationKey, takeEpoch } from './revocation-log.ts'
+import { takeEpoch } from './revocation-log.ts'
 import type { Database, WriteTransaction } from './schema.ts'
 import { type HeldToken, holdToken, insertToken } from './token-rows.ts'
 

@@ -1,35 +1,30 @@
-import { hash } from 'node:crypto'
-import { sql } from 'kysely'
-import type { Digest } from '../core/token.ts'
-import type { WriteTransaction } from './schema.ts'
+import { randomUUID } from 'node:crypto'
+import { type ExpressionBuilder, sql } from 'kysely'
+import type { Schema, WriteTransaction } from './schema.ts'
 
-/** What a cached record can be about. A change names each whose records are no longer true. */
-export const revocationKey = {
-  token: (digest: Digest) => `token:${digest}`,
-  domain: (id: number) => `domain:${id}`,
-  /** Also of a name that nobody has yet: that it is unknown may be cached. */
-  name: (domain: string) => `name:${hash('sha256', domain, 'base64url')}`,
-  account: (id: number) => `account:${id}`,
-}
+/** The channel of PostgreSQL's NOTIFY on which a grown log is told of. It carries nothing else. */
+export const logChannel = 'postern_revocations'
 
 /**
  * Takes the next epoch and writes the change into the log. It is the last lock of every transaction: epochs then commit in
  * their order, and a reader that has seen one has seen all before it. A sequence would not give that.
  */
 export async function takeEpoch(
-  { db }: WriteTransaction,
+  { db, dialect }: WriteTransaction,
   keys: readonly string[],
   at: number,
 ): Promise<number> {
   const { epoch } = await db
     .updateTable('revocation_clock')
     .set({ epoch: sql<number>`epoch + 1` })
+    .$if(dialect === 'postgres', (update) => update.set(startEraOfNewTimeline))
     .returning('epoch')
     .executeTakeFirstOrThrow()
   await db
     .insertInto('revocations')
     .values({ epoch, keys: JSON.stringify(keys), at })
     .execute()
+  if (dialect === 'postgres') await sql`select pg_notify(${logChannel}, '')`.execute(db)
   return epoch
 }
 
@@ -40,4 +35,22 @@ export async function currentEpoch({ db }: WriteTransaction): Promise<number> {
     .select('epoch')
     .executeTakeFirstOrThrow()
   return epoch
+}
+
+/** The first 8 digits of the name of a WAL file are its timeline. A standby that is promoted begins a new one. */
+const timeline = sql<string>`left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)`
+const nowMs = sql<number>`cast(extract(epoch from clock_timestamp()) * 1000 as bigint)`
+
+/**
+ * A promotion may have lost epochs that nodes have seen: the numbers are given out once more, and only the era tells one
+ * from the other. The first change of all finds no timeline noted, and nothing lost.
+ */
+function startEraOfNewTimeline({ ref }: ExpressionBuilder<Schema, 'revocation_clock'>) {
+  const noted = ref('timeline')
+  const isNew = sql`${noted} <> '' and ${noted} <> ${timeline}`
+  return {
+    timeline,
+    era: sql<string>`case when ${isNew} then ${randomUUID()} else ${ref('era')} end`,
+    era_at: sql<number>`case when ${isNew} then ${nowMs} else ${ref('era_at')} end`,
+  }
 }

@@ -58,12 +58,25 @@ export interface Schema {
     pruned_through: number
     era: string
     era_at: number
+    /** Of PostgreSQL's write-ahead log when the last change was made; empty before the first, and on SQLite. */
+    timeline: string
   }
   readonly revocations: {
     epoch: number
     /** JSON array of the keys whose cached records are no longer true. */
     keys: string
     at: number
+  }
+  readonly nodes: {
+    incarnation: string
+    name: string
+    started_at: number
+    /** For people: nobody decides by it. */
+    renewed_at: number
+    renewal: number
+    applied_epoch: number
+    hold_ms: number
+    fenced: 0 | 1
   }
   readonly token_tombstones: {
     token_id: number
@@ -94,9 +107,19 @@ export interface Database {
   readonly reader: Kysely<Schema>
   /** Commits what `work` did, or nothing if it throws. `work` must not wait for anything but the database. */
   write<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T>
+  readonly fleet: FleetDatabase
   /** Things that an operator should know about it. */
   inspect(): Promise<readonly Inspection[]>
   close(): Promise<void>
+}
+
+/** A way to the database of its own for leases and acknowledgements: look-ups by the thousand never hold them up. */
+export interface FleetDatabase {
+  readonly reader: Kysely<Schema>
+  /** Commits before it resolves. */
+  write<T>(work: (db: Kysely<Schema>) => Promise<T>): Promise<T>
+  /** Calls `listener` soon after somebody has changed something; answers how to stop it. */
+  watch(listener: () => void): () => void
 }
 
 export interface Inspection {

@@ -10,6 +10,8 @@ const busyLimitMs = 5_000
 const busyPauseMs = 5
 /** Readers wait in the event loop's thread, and only in the instant after a crash: so not for long. */
 const readerTimeoutMs = 250
+/** How often the file is asked whether somebody has changed it: some microseconds each time. */
+const watchIntervalMs = 15
 
 /**
  * Opens the embedded database, and makes it, with its folder, when it is not there. Two connections: one for changes, in
@@ -21,7 +23,8 @@ export function openSqlite(path: string): Database {
   // Token digests and sealed copies are nobody else's business.
   chmodSync(path, 0o600)
   const writer = kysely(writing)
-  const reader = kysely(openConnection(path, readerTimeoutMs))
+  const reading = openConnection(path, readerTimeoutMs)
+  const reader = kysely(reading)
   /** Changes of this process take turns; those of others are met by trying again. */
   let turn: Promise<unknown> = Promise.resolve()
 
@@ -39,14 +42,21 @@ export function openSqlite(path: string): Database {
     })
   }
 
+  function write<T>(work: Parameters<Database['write']>[0]): Promise<T> {
+    const done = turn.then(() => transact<T>(work))
+    turn = done.catch(() => {})
+    return done
+  }
+
   return {
     dialect: 'sqlite',
     reader,
+    write: write as Database['write'],
 
-    write<T>(work: Parameters<Database['write']>[0]) {
-      const done = turn.then(() => transact<T>(work))
-      turn = done.catch(() => {})
-      return done
+    fleet: {
+      reader,
+      write: (work) => (write as Database['write'])(({ db }) => work(db)),
+      watch: (listener) => watchFile(reading, listener),
     },
 
     async inspect() {
@@ -59,6 +69,21 @@ export function openSqlite(path: string): Database {
       await writer.destroy()
     },
   }
+}
+
+/** https://sqlite.org/pragma.html#pragma_data_version: it moves when another connection has committed. */
+function watchFile(database: DatabaseSync, listener: () => void): () => void {
+  const pragma = database.prepare('pragma data_version')
+  const version = () => pragma.get()?.data_version
+  let seen = version()
+  const timer = setInterval(() => {
+    const now = version()
+    if (now === seen) return
+    seen = now
+    listener()
+  }, watchIntervalMs)
+  timer.unref()
+  return () => clearInterval(timer)
 }
 
 /** The write lock is taken before the first read: else two that read would both find they may not write. */

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { sql } from 'kysely'
-import type { Lookup, Registry, SecretStore } from '../service/ports.ts'
+import type { FleetRegistry, Lookup, Registry, SecretStore } from '../service/ports.ts'
 import { createAuditTrail } from './audit.ts'
 import { createDomainRegistry } from './domains.ts'
+import { createFleetRegistry } from './fleet.ts'
 import { createLookup } from './lookup.ts'
 import { applyMigrations } from './migrate.ts'
 import { openPostgres } from './postgres.ts'
@@ -13,7 +14,7 @@ import { openSqlite } from './sqlite.ts'
 import { createTokenRegistry } from './tokens.ts'
 
 /** The truth, in SQL: what it promises stands in `service/ports.ts`. */
-export interface Store extends Lookup, Registry, SecretStore {
+export interface Store extends Lookup, Registry, SecretStore, FleetRegistry {
   readonly dialect: Dialect
   /** Brings the schema up to date; answers the names of what it applied. */
   migrate(): Promise<string[]>
@@ -35,6 +36,7 @@ export async function openStore(url: string): Promise<Store> {
     ...createResetRegistry(database),
     ...createAuditTrail(database),
     ...createSecretStore(database),
+    ...createFleetRegistry(database),
 
     migrate: () => applyMigrations(database),
     async ping() {

@@ -1,9 +1,10 @@
+import { revocationKey } from '../core/revocation-key.ts'
 import type { Registry } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { requireAccount } from './domains.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
-import { currentEpoch, revocationKey, takeEpoch } from './revocation-log.ts'
+import { currentEpoch, takeEpoch } from './revocation-log.ts'
 import type { Database, WriteTransaction } from './schema.ts'
 import { checkGrants, holdToken, insertGrants, insertToken, readTokens } from './token-rows.ts'
 

@@ -15,6 +15,7 @@ function movableClock(): Clock & { pass(ms: number): void } {
   return {
     now: () => at,
     monotonic: () => at,
+    uptime: () => at,
     pass(ms) {
       at += ms
     },

@@ -56,7 +56,7 @@ describe('SQLite', () => {
     const url = `sqlite:${newFile()}`
     const stores = await Promise.all([openStore(url), openStore(url), openStore(url)])
     const applied = await Promise.all(stores.map((store) => store.migrate()))
-    expect(applied.flat()).toEqual(['0001-tokens'])
+    expect(applied.flat()).toEqual(['0001-tokens', '0002-fleet'])
     for (const store of stores) await store.close()
   })
 
@@ -156,7 +156,7 @@ describe('PostgreSQL', () => {
     })
     await expect(change).rejects.toThrow()
     await postgres.start()
-    expect(await store.findCredential(digest)).toBeUndefined()
+    expect((await store.findCredential(digest)).value).toBeUndefined()
     expect(await store.listTokens(accountId)).toEqual([])
   })
 
@@ -168,7 +168,7 @@ describe('PostgreSQL', () => {
     } finally {
       postgres.resume()
     }
-    for (let i = 0; i < 30; i++) expect(await store.findCredential(digest)).toBeUndefined()
+    for (let i = 0; i < 30; i++) expect((await store.findCredential(digest)).value).toBeUndefined()
   }, 30_000)
 
   test('a database that cannot be reached is an error that names no password', async () => {

@@ -93,14 +93,14 @@ export function storeContract(open: () => Promise<Store>) {
         successorId: null,
         grants: [onDomain(domain.id)],
       })
-      expect(await store.findCredential(digest)).toEqual({
+      expect((await store.findCredential(digest)).value).toEqual({
         tokenId: token.id,
         accountId,
         expiresAt: null,
         windowEndsAt: null,
         grants: [onDomain(domain.id)],
       })
-      expect(await store.findDomain(domain.name)).toEqual(domain)
+      expect((await store.findDomain(domain.name)).value).toEqual(domain)
       expect(await store.listDomains(accountId)).toEqual([domain])
     })
 
@@ -114,7 +114,7 @@ export function storeContract(open: () => Promise<Store>) {
         expect(refused(again)).toEqual({ reason: 'domain-taken', name: domain.name })
       }
       expect(await store.listTokens(other)).toEqual([])
-      expect(await store.findCredential(token.digest)).toBeUndefined()
+      expect((await store.findCredential(token.digest)).value).toBeUndefined()
     })
 
     test('of an account that does not exist is refused', async () => {
@@ -127,8 +127,8 @@ export function storeContract(open: () => Promise<Store>) {
       const { domain, token, digest } = await addDomain()
       const removed = await store.removeDomain({ domainId: domain.id, actor, at })
       expect(done(removed)).toEqual(domain)
-      expect(await store.findDomain(domain.name)).toBeUndefined()
-      expect((await store.findCredential(digest))?.grants).toEqual([])
+      expect((await store.findDomain(domain.name)).value).toBeUndefined()
+      expect((await store.findCredential(digest)).value?.grants).toEqual([])
       expect((await store.getToken(token.id))?.grants).toEqual([])
       const again = await store.removeDomain({ domainId: domain.id, actor, at })
       expect(refused(again)).toEqual({ reason: 'no-such-domain' })
@@ -142,8 +142,11 @@ export function storeContract(open: () => Promise<Store>) {
       const { token, digest } = await createToken(grants, at + hour)
       expect(await store.getToken(token.id)).toEqual(token)
       expect(token).toMatchObject({ name: 'Mine', expiresAt: at + hour, grants })
-      expect(await store.findCredential(digest)).toMatchObject({ tokenId: token.id, grants })
-      expect(await store.findCredential(minted().digest)).toBeUndefined()
+      expect((await store.findCredential(digest)).value).toMatchObject({
+        tokenId: token.id,
+        grants,
+      })
+      expect((await store.findCredential(minted().digest)).value).toBeUndefined()
     })
 
     test('cannot be granted what is not of its account', async () => {
@@ -172,7 +175,7 @@ export function storeContract(open: () => Promise<Store>) {
         store.replaceGrants({ tokenId: token.id, grants, actor, at })
       const changed = await replace([onDomain(two.domain.id, 'viewer')])
       expect(done(changed).grants).toEqual([onDomain(two.domain.id, 'viewer')])
-      expect((await store.findCredential(digest))?.grants).toEqual([
+      expect((await store.findCredential(digest)).value?.grants).toEqual([
         onDomain(two.domain.id, 'viewer'),
       ])
       expect(done(await replace([])).grants).toEqual([])
@@ -183,7 +186,7 @@ export function storeContract(open: () => Promise<Store>) {
       const { token, digest } = await createToken([])
       const first = await remove(token.id)
       expect(done(first)).toEqual({ tokenId: token.id, repeated: false })
-      expect(await store.findCredential(digest)).toBeUndefined()
+      expect((await store.findCredential(digest)).value).toBeUndefined()
       const second = await remove(token.id)
       expect(done(second)).toEqual({ tokenId: token.id, repeated: true })
       expect(second.done && second.epoch).toBeGreaterThanOrEqual((first.done && first.epoch) || 0)
@@ -227,7 +230,9 @@ export function storeContract(open: () => Promise<Store>) {
         expiresAt: null,
         windowEndsAt: null,
       })
-      expect(await store.findCredential(digest)).toMatchObject({ windowEndsAt: at + 12 * hour })
+      expect((await store.findCredential(digest)).value).toMatchObject({
+        windowEndsAt: at + 12 * hour,
+      })
       expect(await store.getToken(token.id)).toEqual(old)
     })
 
@@ -261,7 +266,7 @@ export function storeContract(open: () => Promise<Store>) {
       const { successor } = done(await reset(token.id))
       at += hour
       expect(done(await store.undoReset({ tokenId: token.id, actor, at }))).toEqual(token)
-      expect(await store.findCredential(digest)).toMatchObject({ windowEndsAt: null })
+      expect((await store.findCredential(digest)).value).toMatchObject({ windowEndsAt: null })
       expect(await store.getToken(successor.id)).toEqual(successor)
       const undone = await store.undoReset({ tokenId: token.id, actor, at })
       expect(refused(undone)).toEqual({ reason: 'not-reset' })

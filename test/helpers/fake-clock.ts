@@ -8,6 +8,7 @@ export function createFakeClock(start = Date.UTC(2026, 10, 24, 12)): Clock & {
   return {
     now: () => now,
     monotonic: () => now - start,
+    uptime: () => now - start,
     advance(ms) {
       now += ms
     },

@@ -1,5 +1,6 @@
 import type { Credential } from '../../src/core/decide.ts'
 import type { DomainRecord } from '../../src/core/grants.ts'
+import { credentialSighting, domainSighting } from '../../src/core/sighting.ts'
 import { digestToken } from '../../src/core/token.ts'
 import type { Lookup } from '../../src/service/ports.ts'
 
@@ -14,6 +15,8 @@ export interface MemoryLookup extends Lookup {
   before: () => Promise<void> | void
   questions: number
 }
+
+const moment = { era: 'test', epoch: 0 }
 
 export function createMemoryLookup(): MemoryLookup {
   const credentials = new Map<string, Credential>()
@@ -58,8 +61,9 @@ export function createMemoryLookup(): MemoryLookup {
     revoke(bearerToken) {
       credentials.delete(digestToken(bearerToken))
     },
-    findCredential: (digest) => answer(() => credentials.get(digest)),
-    findDomain: (name) => answer(() => domains.get(name)),
+    findCredential: (digest) =>
+      answer(() => credentialSighting(digest, credentials.get(digest), moment)),
+    findDomain: (name) => answer(() => domainSighting(name, domains.get(name), moment)),
   }
   return lookup
 }

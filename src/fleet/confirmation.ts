@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import type { Confirm, FleetRegistry, NodeRow } from '../service/ports.ts'
+import { clockDrift } from './lease.ts'
+
+export interface ConfirmationDeps {
+  readonly registry: Pick<FleetRegistry, 'readNodes' | 'readAcknowledgements' | 'fenceNode'>
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly log: Pick<Log, 'warn'>
+  /** Tells the other nodes that the log has grown, by the fastest way there is; it need not arrive. */
+  readonly announce: () => void
+  /** The hold of this program's own settings: nodes of a lost era may have held leases that no row tells of. */
+  readonly holdMs: number
+  /** Tests wait for a clock of their own. */
+  readonly wait?: (ms: number) => Promise<unknown>
+}
+
+/** Over a hold with its drift: for what passes between a process' reading of its clock and its act. */
+const marginMs = 250
+/** A change that is not confirmed so long after the longest hold is answered as pending. */
+const graceForAnswersMs = 2_000
+/** Acknowledgements come within milliseconds of the push; what has not come by then waits for a lease. */
+const firstPauseMs = 2
+const longestPauseMs = 100
+
+export function createConfirmation(deps: ConfirmationDeps): Confirm {
+  const { registry, clock, log, announce, holdMs, wait = delay } = deps
+
+  /** The set of nodes is read once, after the commit: who comes later has read the log after its lease was committed. */
+  async function readNodes(epoch: number) {
+    const reading = await registry.readNodes()
+    return reading.moment.epoch >= epoch ? reading : undefined
+  }
+
+  return async function confirm(epoch) {
+    const startedAt = clock.monotonic()
+    announce()
+    const ms = () => Math.round((clock.monotonic() - startedAt) * 10) / 10
+    let reading: Awaited<ReturnType<typeof readNodes>>
+    try {
+      reading = await readNodes(epoch)
+    } catch (error) {
+      log.warn({ event: 'confirmation_failed', epoch, error: String(error) })
+    }
+    if (reading === undefined) {
+      return { epoch, propagation: 'pending', confirmed: 0, fenced: 0, waitingFor: [], ms: ms() }
+    }
+
+    const readAt = clock.monotonic()
+    const longestHoldMs = Math.max(holdMs, ...reading.nodes.map((node) => node.holdMs))
+    const giveUpAt = readAt + patience(longestHoldMs) + graceForAnswersMs
+    const eraOverAt = readAt + patience(longestHoldMs) - reading.eraAgeMs
+    const silent = new Map(reading.nodes.map((node) => [node.incarnation, node]))
+    const waitedOut: NodeRow[] = []
+    let confirmed = 0
+
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      await hear(epoch)
+      const now = clock.monotonic()
+      for (const [incarnation, node] of silent) {
+        if (now <= readAt + patience(node.holdMs)) continue
+        waitedOut.push(node)
+        silent.delete(incarnation)
+      }
+      if (silent.size === 0 && now >= eraOverAt) break
+      if (now > giveUpAt) break
+      await wait(pauseMs)
+    }
+    for (const node of waitedOut) shutOut(node)
+    return {
+      epoch,
+      propagation: silent.size === 0 && clock.monotonic() >= eraOverAt ? 'confirmed' : 'pending',
+      confirmed,
+      fenced: waitedOut.length,
+      waitingFor: [...silent.keys()],
+      ms: ms(),
+    }
+
+    async function hear(wanted: number) {
+      if (silent.size === 0) return
+      let applied: ReadonlyMap<string, number>
+      try {
+        applied = await registry.readAcknowledgements([...silent.keys()])
+      } catch (error) {
+        // Time alone is enough in the end.
+        log.warn({ event: 'confirmation_failed', epoch: wanted, error: String(error) })
+        return
+      }
+      for (const incarnation of [...silent.keys()]) {
+        const through = applied.get(incarnation)
+        // A row that is gone was given up by its node, after its lease.
+        if (through !== undefined && through < wanted) continue
+        if (through !== undefined) confirmed += 1
+        silent.delete(incarnation)
+      }
+    }
+  }
+
+  /** Nobody waits for this: it only spares the next change the same wait. */
+  function shutOut({ incarnation, renewal }: NodeRow) {
+    registry.fenceNode({ incarnation, renewal }).catch((error) => {
+      log.warn({ event: 'fencing_failed', node: incarnation, error: String(error) })
+    })
+  }
+}
+
+/** After so long a node that was not heard of can decide nothing any more. */
+function patience(holdMs: number): number {
+  return holdMs * (1 + 2 * clockDrift) + marginMs
+}

@@ -1,0 +1,72 @@
+import type { Clock } from '../clock.ts'
+
+/** Both clocks, the node's and that of whoever waits for it, may be this much too fast or too slow. */
+export const clockDrift = 0.01
+/** For rounding, and for what passes between two readings of a clock. */
+const slackMs = 10
+/** A wall clock that moved this much against the monotonic one: it was set, or the machine was asleep. */
+const suspicionMs = 100
+
+/**
+ * The right to decide, judged inside each decision on the monotonic clock: a timer that is to end it could run after
+ * decisions that had queued up while the process was stopped.
+ */
+export interface Lease {
+  holds(): boolean
+  /** It was asked for at `askedAt` (monotonic): it counts from there, since the answer may have taken long. */
+  renew(askedAt: number): void
+  /** Gives it up until the next renewal. */
+  drop(): void
+  /** Gives it up for good. */
+  end(): void
+  /** Milliseconds that are left; negative when it is over. */
+  left(): number
+}
+
+export function createLease(
+  clock: Pick<Clock, 'now' | 'monotonic' | 'uptime'>,
+  holdMs: number,
+): Lease {
+  const usableMs = holdMs * (1 - 2 * clockDrift) - slackMs
+  let deadline = Number.NEGATIVE_INFINITY
+  /** What was asked for before this instant counts no more. */
+  let notBefore = Number.NEGATIVE_INFINITY
+  /** Wall clock and uptime, each less the monotonic clock: constant while nothing odd happens. */
+  let wallOffset = clock.now() - clock.monotonic()
+  let uptimeOffset = clock.uptime() - clock.monotonic()
+
+  /** The monotonic clock stands still while the machine sleeps; the uptime does not. It is the slower one to ask. */
+  function wasSuspended(now: number): boolean {
+    const offset = clock.now() - now
+    if (Math.abs(offset - wallOffset) <= suspicionMs) return false
+    wallOffset = offset
+    const slept = clock.uptime() - now - uptimeOffset
+    if (slept <= suspicionMs) return false
+    uptimeOffset += slept
+    return true
+  }
+
+  function drop(until: number) {
+    deadline = Number.NEGATIVE_INFINITY
+    notBefore = until
+  }
+
+  return {
+    holds() {
+      const now = clock.monotonic()
+      if (now >= deadline) return false
+      if (!wasSuspended(now)) return true
+      drop(now)
+      return false
+    },
+    renew(askedAt) {
+      const now = clock.monotonic()
+      // What was on its way while the machine slept was asked for longer ago than this clock says.
+      if (wasSuspended(now)) drop(now)
+      if (askedAt >= notBefore) deadline = Math.max(deadline, askedAt + usableMs)
+    },
+    drop: () => drop(clock.monotonic()),
+    end: () => drop(Number.POSITIVE_INFINITY),
+    left: () => deadline - clock.monotonic(),
+  }
+}

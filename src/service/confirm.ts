@@ -1,0 +1,22 @@
+import type { Change, Confirm, Receipt, Refusal } from './ports.ts'
+
+/** What a caller is told of a change. Without a receipt there was nothing that any node had to learn at once. */
+export type Outcome<T> =
+  | { readonly done: true; readonly value: T; readonly receipt: Receipt | null }
+  | { readonly done: false; readonly refusal: Refusal }
+
+/** Answers a change only when no node decides on the old state any more, or with a receipt that says what is still open. */
+export async function confirmed<T>(
+  confirm: Confirm,
+  change: Promise<Change<T>>,
+): Promise<Outcome<T>> {
+  const changed = await change
+  if (!changed.done) return changed
+  const { value, epoch } = changed
+  return { done: true, value, receipt: epoch === null ? null : await confirm(epoch) }
+}
+
+/** The same for the parts of what a change made. */
+export function mapOutcome<T, U>(outcome: Outcome<T>, part: (value: T) => U): Outcome<U> {
+  return outcome.done ? { ...outcome, value: part(outcome.value) } : outcome
+}
