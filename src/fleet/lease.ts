@@ -29,7 +29,7 @@ export function createLease(
 ): Lease {
   const usableMs = holdMs * (1 - 2 * clockDrift) - slackMs
   let deadline = Number.NEGATIVE_INFINITY
-  /** What was asked for before this instant counts no more. */
+  /** What was asked for up to this instant counts no more. */
   let notBefore = Number.NEGATIVE_INFINITY
   /** Wall clock and uptime, each less the monotonic clock: constant while nothing odd happens. */
   let wallOffset = clock.now() - clock.monotonic()
@@ -63,7 +63,7 @@ export function createLease(
       const now = clock.monotonic()
       // What was on its way while the machine slept was asked for longer ago than this clock says.
       if (wasSuspended(now)) drop(now)
-      if (askedAt >= notBefore) deadline = Math.max(deadline, askedAt + usableMs)
+      if (askedAt > notBefore) deadline = Math.max(deadline, askedAt + usableMs)
     },
     drop: () => drop(clock.monotonic()),
     end: () => drop(Number.POSITIVE_INFINITY),

@@ -6,15 +6,15 @@ import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { systemRandom } from '../../src/random.ts'
 import { createAuthenticator } from '../../src/service/authenticate.ts'
+import type { Lookup, Trust } from '../../src/service/ports.ts'
 import { httpUpstream } from '../../src/setting-parsers.ts'
 import { createTestKeyRing } from './key-ring.ts'
-import type { MemoryLookup } from './memory-lookup.ts'
 
 /** The whole HTTP gateway on a real port, over a store in memory. */
 export async function startHttpGateway(
-  lookup: MemoryLookup,
+  lookup: Lookup,
   upstreamUrl: string,
-  more: Partial<HttpGatewayOptions> = {},
+  { trust, ...more }: Partial<HttpGatewayOptions> & { readonly trust?: Trust } = {},
 ) {
   const logged: Record<string, unknown>[] = []
   const log = createLog('debug', { write: (line) => logged.push(JSON.parse(line)) })
@@ -23,7 +23,12 @@ export async function startHttpGateway(
   const keyRing = createTestKeyRing(clock)
   const app = createHttpApp(
     {
-      authenticator: createAuthenticator({ lookup, clock, tokenPrefix: 'pst_' }),
+      authenticator: createAuthenticator({
+        lookup,
+        clock,
+        tokenPrefix: 'pst_',
+        ...(trust && { trust }),
+      }),
       assertions: createAssertionSigner({ keyRing, clock, issuer: 'https://gate.test' }),
       clock,
       random: systemRandom,

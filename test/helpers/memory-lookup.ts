@@ -1,6 +1,6 @@
 import type { Credential } from '../../src/core/decide.ts'
 import type { DomainRecord } from '../../src/core/grants.ts'
-import { credentialSighting, domainSighting } from '../../src/core/sighting.ts'
+import { credentialSighting, domainSighting, type Moment } from '../../src/core/sighting.ts'
 import { digestToken } from '../../src/core/token.ts'
 import type { Lookup } from '../../src/service/ports.ts'
 
@@ -13,10 +13,12 @@ export interface MemoryLookup extends Lookup {
   fault: Error | undefined
   /** Called before each question is answered: where a test holds it back. */
   before: () => Promise<void> | void
+  /** Called after its answer was read, and before that is handed over. */
+  after: () => Promise<void> | void
+  /** The moment that every answer is of. */
+  moment: Moment
   questions: number
 }
-
-const moment = { era: 'test', epoch: 0 }
 
 export function createMemoryLookup(): MemoryLookup {
   const credentials = new Map<string, Credential>()
@@ -35,12 +37,16 @@ export function createMemoryLookup(): MemoryLookup {
     lookup.questions += 1
     await lookup.before()
     if (lookup.fault !== undefined) throw lookup.fault
-    return value()
+    const found = value()
+    await lookup.after()
+    return found
   }
 
   const lookup: MemoryLookup = {
     fault: undefined,
     before: () => {},
+    after: () => {},
+    moment: { era: 'test', epoch: 0 },
     questions: 0,
     allow(bearerToken, names, more = {}) {
       const accountId = more.accountId ?? 1
@@ -62,8 +68,8 @@ export function createMemoryLookup(): MemoryLookup {
       credentials.delete(digestToken(bearerToken))
     },
     findCredential: (digest) =>
-      answer(() => credentialSighting(digest, credentials.get(digest), moment)),
-    findDomain: (name) => answer(() => domainSighting(name, domains.get(name), moment)),
+      answer(() => credentialSighting(digest, credentials.get(digest), lookup.moment)),
+    findDomain: (name) => answer(() => domainSighting(name, domains.get(name), lookup.moment)),
   }
   return lookup
 }

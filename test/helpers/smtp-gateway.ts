@@ -5,14 +5,14 @@ import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { createAuthenticator } from '../../src/service/authenticate.ts'
+import type { Lookup, Trust } from '../../src/service/ports.ts'
 import { createTestKeyRing } from './key-ring.ts'
-import type { MemoryLookup } from './memory-lookup.ts'
 
 /** The whole SMTP gateway on a real port, over a store in memory. */
 export async function startSmtpGateway(
-  lookup: MemoryLookup,
+  lookup: Lookup,
   relayPort: number,
-  more: Partial<SmtpGatewayOptions> = {},
+  { trust, ...more }: Partial<SmtpGatewayOptions> & { readonly trust?: Trust } = {},
 ) {
   const logged: Record<string, unknown>[] = []
   const log = createLog('debug', { write: (line) => logged.push(JSON.parse(line)) })
@@ -20,7 +20,12 @@ export async function startSmtpGateway(
   const keyRing = createTestKeyRing(clock)
   const gateway = createSmtpGateway(
     {
-      authenticator: createAuthenticator({ lookup, clock, tokenPrefix: 'pst_' }),
+      authenticator: createAuthenticator({
+        lookup,
+        clock,
+        tokenPrefix: 'pst_',
+        ...(trust && { trust }),
+      }),
       assertions: createAssertionSigner({ keyRing, clock, issuer: 'https://gate.test' }),
       clock,
       log,

@@ -1,0 +1,112 @@
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { createMemoryNode } from '../helpers/memory-node.ts'
+import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
+import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
+import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
+
+/** What was decided is asked once more in the turn in which each step goes to the relay. */
+
+const token = '4c2446b6e0f911ec94870a58a9feac02'
+const ended = '421 4.7.0 The API token is no longer valid'
+const undecided = '454 4.7.0 Temporary authentication failure: try again'
+
+let node: ReturnType<typeof createMemoryNode>
+let relay: ScriptedRelay
+let gate: Awaited<ReturnType<typeof startSmtpGateway>>
+let client: SmtpClient
+
+beforeEach(async () => {
+  node = createMemoryNode()
+  node.store.allow(token, ['ok.test'])
+  relay = await startScriptedRelay()
+  onTestFinished(() => relay.close())
+  gate = await startSmtpGateway(node.lookup, relay.port, { trust: node.trust })
+  client = await connectSmtp(gate.address)
+  await client.say('EHLO client.test')
+  await client.say(plain(token))
+})
+
+/** Something happens when the relay is asked this, before it answers. */
+function whenAsked(line: string, work: () => void) {
+  relay.answer = (asked) => {
+    if (asked === line) work()
+    return undefined
+  }
+}
+
+/** Something happens after the header was decided on, and before DATA goes to the relay. */
+function whenSigning(work: () => void) {
+  const { current } = gate.keyRing
+  gate.keyRing.current = async () => {
+    work()
+    return current()
+  }
+}
+
+async function upToData() {
+  await client.say('MAIL FROM:<a@ok.test>')
+  await client.say('RCPT TO:<b@c.test>')
+  await client.say('DATA')
+}
+
+test('a token deleted while the relay greets never gets to MAIL', async () => {
+  whenAsked('greeting', () => node.revoke(token))
+  expect(await client.say('MAIL FROM:<a@ok.test>')).toBe(ended)
+  expect(relay.commands.filter((line) => line.startsWith('MAIL'))).toEqual([])
+})
+
+test('a lease that ends while the relay greets is 454, and the relay hears no MAIL', async () => {
+  whenAsked('greeting', () => {
+    node.trust.hasLease = false
+  })
+  expect(await client.say('MAIL FROM:<a@ok.test>')).toBe(undecided)
+  expect(relay.commands.filter((line) => line.startsWith('MAIL'))).toEqual([])
+  node.trust.hasLease = true
+  expect(await client.say('MAIL FROM:<a@ok.test>')).toMatch(/^250 /)
+})
+
+test('a token deleted after its header was read never gets to DATA', async () => {
+  await upToData()
+  whenSigning(() => node.revoke(token))
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toBe(ended)
+  expect(relay.commands).not.toContain('DATA')
+})
+
+test('a token deleted while its message streams never gets to the final dot', async () => {
+  await upToData()
+  whenAsked('DATA', () => node.revoke(token))
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toBe(ended)
+  expect(relay.messages).toEqual([])
+})
+
+test('a lease that ends while a message streams is temporary, and the relay never sees the final dot', async () => {
+  await upToData()
+  whenAsked('DATA', () => {
+    node.trust.hasLease = false
+  })
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toMatch(/^4\d\d 4\./)
+  expect(relay.messages).toEqual([])
+})
+
+test('a change that leaves the permission lets the message through', async () => {
+  await upToData()
+  whenAsked('DATA', () => {
+    node.change(token, () => {})
+    node.catchUp()
+  })
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toMatch(/^250 /)
+  expect(relay.messages).toHaveLength(1)
+})
+
+test('a session is decided from memory: the store is asked for a token and a domain once', async () => {
+  for (let i = 0; i < 3; i++) {
+    await upToData()
+    client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+    expect(await client.reply()).toMatch(/^250 /)
+  }
+  expect(node.store.questions).toBe(2)
+})
