@@ -55,7 +55,8 @@ export async function openControlPlane(
     const mint = createMint({
       random,
       tokenPrefix,
-      seal: config.sealTokens ? seal.close : undefined,
+      seal,
+      keepsCopies: config.sealTokens,
     })
     const authenticator = createAuthenticator({ lookup: store, clock, tokenPrefix })
     return {

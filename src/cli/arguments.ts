@@ -1,7 +1,7 @@
 import { normaliseDomain } from '../core/domain.ts'
 import type { AccessLevel, DomainRecord } from '../core/grants.ts'
 import { nameProblem } from '../core/token-name.ts'
-import type { GrantRequest } from '../service/ports.ts'
+import type { GrantRequest, IdempotencyKey } from '../service/ports.ts'
 import { type CommandContext, CommandFailed, type OptionValues, UsageError } from './command.ts'
 
 /** Readers of what people type. Each throws a UsageError that says what would be right. */
@@ -51,6 +51,15 @@ export function readExpiry(text: string, now: number): number | null {
 export function optionText(values: OptionValues, name: string): string | undefined {
   const value = values[name]
   return typeof value === 'string' ? value : undefined
+}
+
+export function readIdempotencyKey(values: OptionValues): IdempotencyKey | undefined {
+  const key = optionText(values, 'idempotency-key')
+  if (key === undefined) return undefined
+  if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+    throw new UsageError('an idempotency key has 1 to 255 printable characters and no spaces')
+  }
+  return { scope: 'cli', key }
 }
 
 /** The account that is named, or the only one there is. */

@@ -43,6 +43,8 @@ function refusalSentence(refusal: Refusal): string {
       return 'no reset window of this token is running'
     case 'window-too-long':
       return `a reset window may last until ${new Date(refusal.latest).toISOString()} at most`
+    case 'key-of-another-call':
+      return 'this idempotency key was used for another call: choose a new one'
     case 'not-sealed':
       return 'no copy of this token was kept: reset it to get a new one'
   }

@@ -8,6 +8,7 @@ import {
   readExpiry,
   readGrants,
   readId,
+  readIdempotencyKey,
   readName,
 } from './arguments.ts'
 import { type Command, type CommandContext, CommandFailed } from './command.ts'
@@ -34,6 +35,14 @@ const expires = {
   expires: { type: 'string', value: 'DATE', about: 'ISO 8601 date or instant, or "never"' },
 } as const
 
+const repeatable = {
+  'idempotency-key': {
+    type: 'string',
+    value: 'KEY',
+    about: 'repeated under the same key within minutes, it is one call and shows the same token',
+  },
+} as const
+
 export const tokenCommands: readonly Command[] = [
   {
     name: 'token create',
@@ -43,6 +52,7 @@ export const tokenCommands: readonly Command[] = [
       name: { type: 'string', value: 'NAME', about: 'what people call it' },
       ...grants,
       ...expires,
+      ...repeatable,
     },
     async run(context) {
       const { operations, values, actor, clock } = context
@@ -56,6 +66,7 @@ export const tokenCommands: readonly Command[] = [
           expiresAt: expiry === undefined ? null : readExpiry(expiry, clock.now()),
         },
         actor,
+        readIdempotencyKey(values),
       )
       return showIssued(unwrap(created).value, context)
     },
@@ -107,6 +118,7 @@ export const tokenCommands: readonly Command[] = [
         about: 'such as 12h; 0 ends the old token at once, for a leak',
       },
       ...expires,
+      ...repeatable,
     },
     async run(context) {
       const { operations, values, actor, clock } = context
@@ -117,12 +129,15 @@ export const tokenCommands: readonly Command[] = [
         ...(window === undefined ? {} : { windowMs: readDuration(window) }),
         ...(expiry === undefined ? {} : { expiresAt: readExpiry(expiry, clock.now()) }),
       }
-      const { value, receipt } = unwrap(await operations.reset.reset(request, actor))
+      const { value, receipt } = unwrap(
+        await operations.reset.reset(request, actor, readIdempotencyKey(values)),
+      )
       const { old, successor } = value
       const shown = showIssued(successor, context)
+      const now = clock.now()
       const output = {
-        json: { ...shown.json, replaces: tokenJson(old, clock.now()) },
-        text: `${shown.text}\nThe old token ${old.id} ${oldTokenText(old, clock.now())}`,
+        json: { ...shown.json, replaces: old === undefined ? null : tokenJson(old, now) },
+        text: `${shown.text}\nThe old token ${old === undefined ? 'is gone' : `${old.id} ${oldTokenText(old, now)}`}`,
       }
       return withReceipt(output, receipt)
     },

@@ -2,7 +2,12 @@ import type { Change, Confirm, Receipt, Refusal } from './ports.ts'
 
 /** What a caller is told of a change. Without a receipt there was nothing that any node had to learn at once. */
 export type Outcome<T> =
-  | { readonly done: true; readonly value: T; readonly receipt: Receipt | null }
+  | {
+      readonly done: true
+      readonly value: T
+      readonly receipt: Receipt | null
+      readonly repeats?: string | undefined
+    }
   | { readonly done: false; readonly refusal: Refusal }
 
 /** Answers a change only when no node decides on the old state any more, or with a receipt that says what is still open. */
@@ -12,8 +17,8 @@ export async function confirmed<T>(
 ): Promise<Outcome<T>> {
   const changed = await change
   if (!changed.done) return changed
-  const { value, epoch } = changed
-  return { done: true, value, receipt: epoch === null ? null : await confirm(epoch) }
+  const { value, epoch, repeats } = changed
+  return { done: true, value, receipt: epoch === null ? null : await confirm(epoch), repeats }
 }
 
 /** The same for the parts of what a change made. */

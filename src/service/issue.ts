@@ -2,7 +2,15 @@ import type { Clock } from '../clock.ts'
 import type { DomainRecord } from '../core/grants.ts'
 import { confirmed, mapOutcome, type Outcome } from './confirm.ts'
 import type { Mint } from './mint.ts'
-import type { Account, Actor, Confirm, GrantRequest, Registry, TokenRecord } from './ports.ts'
+import type {
+  Account,
+  Actor,
+  Confirm,
+  GrantRequest,
+  IdempotencyKey,
+  Registry,
+  TokenRecord,
+} from './ports.ts'
 
 /** A token with its secret, which no later answer repeats. */
 export interface IssuedToken {
@@ -31,7 +39,7 @@ export function createIssue({ registry, mint, confirm, clock }: IssueDeps) {
       request: { accountId: number; name: string; state: DomainRecord['state'] },
       actor: Actor,
     ): Promise<Outcome<{ domain: DomainRecord; token: IssuedToken }>> {
-      const { bearerToken, kept } = await mint()
+      const { bearerToken, kept } = await mint.make()
       const at = clock.now()
       const adding = registry.addDomain({ ...request, token: kept, actor, at })
       return mapOutcome(await confirmed(confirm, adding), ({ domain, token }) => ({
@@ -48,11 +56,14 @@ export function createIssue({ registry, mint, confirm, clock }: IssueDeps) {
         expiresAt: number | null
       },
       actor: Actor,
+      key?: IdempotencyKey,
     ): Promise<Outcome<IssuedToken>> {
-      const { bearerToken, kept } = await mint()
-      const at = clock.now()
-      const creating = registry.createToken({ ...request, token: kept, actor, at })
-      return mapOutcome(await confirmed(confirm, creating), (record) => ({ record, bearerToken }))
+      const fresh = await mint.make(key, { create: request })
+      const { kept: token, once } = fresh
+      const creating = registry.createToken({ ...request, token, once, actor, at: clock.now() })
+      const created = await confirmed(confirm, creating)
+      const bearerToken = await mint.secretOf(created, fresh)
+      return mapOutcome(created, (record) => ({ record, bearerToken }))
     },
   }
 }

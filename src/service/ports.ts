@@ -74,10 +74,17 @@ export type Refusal =
   | { readonly reason: 'not-reset' }
   | { readonly reason: 'window-too-long'; readonly latest: number }
   | { readonly reason: 'not-sealed' }
+  | { readonly reason: 'key-of-another-call' }
 
 /** `epoch` is the entry of the revocation log by which other nodes learn of the change; null if none has to. */
 export type Change<T> =
-  | { readonly done: true; readonly value: T; readonly epoch: number | null }
+  | {
+      readonly done: true
+      readonly value: T
+      readonly epoch: number | null
+      /** The call was a repetition: the secret that the first one made, as it was sealed. */
+      readonly repeats?: string
+    }
   | { readonly done: false; readonly refusal: Refusal }
 
 /** How far a change has got when its answer arrives. */
@@ -100,6 +107,24 @@ export type Confirm = (epoch: number) => Promise<Receipt>
 interface ChangeRequest {
   readonly actor: Actor
   readonly at: number
+}
+
+/**
+ * A call that may be repeated by a client that lost the answer, and then is one call
+ * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
+ */
+export interface IdempotencyKey {
+  /** Whose key it is: two callers may choose the same. */
+  readonly scope: string
+  readonly key: string
+}
+
+/** The same as the store needs it. */
+export interface Once extends IdempotencyKey {
+  /** Of what was asked for: the same key for something else is a mistake, and refused. */
+  readonly fingerprint: string
+  /** The new secret, sealed, for the answer to a repetition. */
+  readonly sealed: string
 }
 
 /** A grant as it is asked for: domains by id, all of the token's own account. */
@@ -147,6 +172,7 @@ export interface Registry {
       grants: readonly GrantRequest[]
       expiresAt: number | null
       token: MintedToken
+      once?: Once | undefined
     },
   ): Promise<Change<TokenRecord>>
   getToken(tokenId: number): Promise<TokenRecord | undefined>
@@ -158,7 +184,7 @@ export interface Registry {
   ): Promise<Change<TokenRecord>>
   /**
    * Mints the successor with the grants as of this instant, and lets the old token live until `windowEndsAt`.
-   * `expiresAt` of the successor: undefined copies the old one's.
+   * `expiresAt` of the successor: undefined copies the old one's. A repetition has no `old` when that is gone meanwhile.
    */
   resetToken(
     request: ChangeRequest & {
@@ -166,8 +192,9 @@ export interface Registry {
       windowEndsAt: number
       expiresAt?: number | null
       token: MintedToken
+      once?: Once | undefined
     },
-  ): Promise<Change<{ old: TokenRecord; successor: TokenRecord }>>
+  ): Promise<Change<{ old: TokenRecord | undefined; successor: TokenRecord }>>
   /** Clears the window of a token that was reset, while it still runs. The successor stays an ordinary token. */
   undoReset(request: ChangeRequest & { tokenId: number }): Promise<Change<TokenRecord>>
   /** Shortens, ends or extends a running window; at most `latestMs` after the reset. */

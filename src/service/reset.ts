@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { confirmed, mapOutcome, type Outcome } from './confirm.ts'
 import type { IssuedToken } from './issue.ts'
 import type { Mint } from './mint.ts'
-import type { Actor, Change, Confirm, Registry, TokenRecord } from './ports.ts'
+import type { Actor, Change, Confirm, IdempotencyKey, Registry, TokenRecord } from './ports.ts'
 
 /** A window may be extended to at most this long after the reset. */
 export const longestWindowMs = 30 * 24 * 3_600_000
@@ -29,7 +29,7 @@ export function createReset({ registry, mint, confirm, clock, resetWindowMs }: R
   async function confirmEnd<T>(change: Promise<Change<T>>, endsAt: number): Promise<Outcome<T>> {
     if (endsAt - clock.now() <= nearEndMs) return confirmed(confirm, change)
     const changed = await change
-    return changed.done ? { done: true, value: changed.value, receipt: null } : changed
+    return changed.done ? { ...changed, receipt: null } : changed
   }
 
   return {
@@ -37,13 +37,16 @@ export function createReset({ registry, mint, confirm, clock, resetWindowMs }: R
     async reset(
       request: { tokenId: number; windowMs?: number; expiresAt?: number | null },
       actor: Actor,
-    ): Promise<Outcome<{ old: TokenRecord; successor: IssuedToken }>> {
+      key?: IdempotencyKey,
+    ): Promise<Outcome<{ old: TokenRecord | undefined; successor: IssuedToken }>> {
       const { tokenId, windowMs = resetWindowMs, ...rest } = request
-      const { bearerToken, kept } = await mint()
+      const fresh = await mint.make(key, { reset: request })
+      const { kept: token, once } = fresh
       const at = clock.now()
       const windowEndsAt = at + Math.min(windowMs, longestWindowMs)
-      const change = { tokenId, windowEndsAt, ...rest, token: kept, actor, at }
+      const change = { tokenId, windowEndsAt, ...rest, token, once, actor, at }
       const reset = await confirmEnd(registry.resetToken(change), windowEndsAt)
+      const bearerToken = await mint.secretOf(reset, fresh)
       return mapOutcome(reset, ({ old, successor }) => ({
         old,
         successor: { record: successor, bearerToken },

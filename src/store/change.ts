@@ -15,6 +15,8 @@ interface Done<T> {
   readonly value: T
   /** Null when no node has to be told. */
   readonly epoch: number | null
+  /** The sealed secret of the call that this one repeats. */
+  readonly repeats?: string
 }
 
 /** One transaction that is either done, or refused without a trace. */

@@ -4,18 +4,21 @@ import { successorName } from '../core/token-name.ts'
 import type { Registry, TokenRecord } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
+import { claimKey, type EarlierCall, fulfilKey } from './idempotency.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
-import { takeEpoch } from './revocation-log.ts'
+import { currentEpoch, takeEpoch } from './revocation-log.ts'
 import type { Database, WriteTransaction } from './schema.ts'
-import { type HeldToken, holdToken, insertToken } from './token-rows.ts'
+import { type HeldToken, holdToken, insertToken, readTokens } from './token-rows.ts'
 
 type ResetRegistry = Pick<Registry, 'resetToken' | 'undoReset' | 'changeWindow'>
 
 /** The reset window: a successor is minted, and the old token lives on for a while. */
 export function createResetRegistry(database: Database): ResetRegistry {
   return {
-    resetToken: ({ tokenId, windowEndsAt, expiresAt, token: minted, actor, at }) =>
+    resetToken: ({ tokenId, windowEndsAt, expiresAt, token: minted, once, actor, at }) =>
       change(database, async (transaction) => {
+        const earlier = once && (await claimKey(transaction, once, at))
+        if (earlier !== undefined) return repeatReset(transaction, tokenId, earlier)
         const held = await holdTokenAndDomains(transaction, tokenId)
         const before = held.record
         refuseSecondReset(before)
@@ -35,6 +38,7 @@ export function createResetRegistry(database: Database): ResetRegistry {
           successorId: successor.id,
         })
         await keepLastTokens(transaction, domainsRestingOn(before))
+        if (once !== undefined) await fulfilKey(transaction, once, successor.id)
         const subject = { type: 'token', id: successor.id } as const
         const event = { at, actor, accountId: before.accountId, action: 'token.created', subject }
         await recordAudit(transaction, { ...event, after: auditedToken(successor) })
@@ -63,6 +67,14 @@ export function createResetRegistry(database: Database): ResetRegistry {
         return { value: after, epoch: await conclude(transaction, held, after, event) }
       }),
   }
+}
+
+/** What the first call answered, as far as it is still there. */
+async function repeatReset(transaction: WriteTransaction, tokenId: number, earlier: EarlierCall) {
+  const { record: successor } = await holdToken(transaction, earlier.tokenId)
+  const [old] = await readTokens(transaction.db, { id: tokenId })
+  const epoch = await currentEpoch(transaction)
+  return { value: { old, successor }, epoch, repeats: earlier.sealed }
 }
 
 const noWindow = { resetAt: null, windowEndsAt: null, successorId: null }

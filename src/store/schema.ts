@@ -83,6 +83,15 @@ export interface Schema {
     epoch: number
     at: number
   }
+  readonly idempotency_keys: {
+    scope: string
+    key: string
+    fingerprint: string
+    at: number
+    /** Null only inside the transaction that claims the key. */
+    token_id: number | null
+    sealed: string
+  }
   readonly secrets: {
     id: string
     kind: SealedSecret['kind']

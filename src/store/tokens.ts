@@ -3,6 +3,7 @@ import type { Registry } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { requireAccount } from './domains.ts'
+import { claimKey, fulfilKey } from './idempotency.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
 import { currentEpoch, takeEpoch } from './revocation-log.ts'
 import type { Database, WriteTransaction } from './schema.ts'
@@ -24,8 +25,13 @@ const sweeper = { name: 'System', origin: 'sweeper' }
 /** Tokens from their making to their end; `resets.ts` has the reset window. */
 export function createTokenRegistry(database: Database): TokenRegistry {
   return {
-    createToken: ({ accountId, name, grants, expiresAt, token: minted, actor, at }) =>
+    createToken: ({ accountId, name, grants, expiresAt, token: minted, once, actor, at }) =>
       change(database, async (transaction) => {
+        const earlier = once && (await claimKey(transaction, once, at))
+        if (earlier !== undefined) {
+          const { record } = await holdToken(transaction, earlier.tokenId)
+          return { value: record, epoch: null, repeats: earlier.sealed }
+        }
         await requireAccount(transaction, accountId)
         await checkGrants(transaction, accountId, grants)
         const token = await insertToken(transaction, {
@@ -40,6 +46,7 @@ export function createTokenRegistry(database: Database): TokenRegistry {
         const subject = { type: 'token', id: token.id } as const
         const event = { at, actor, accountId, action: 'token.created', subject }
         await recordAudit(transaction, { ...event, after: auditedToken(token) })
+        if (once !== undefined) await fulfilKey(transaction, once, token.id)
         // Nobody can have asked for a secret that did not exist: no node has anything to forget.
         return { value: token, epoch: null }
       }),

@@ -81,6 +81,91 @@ export function storeContract(open: () => Promise<Store>) {
     expect(await store.migrate()).toEqual([])
   })
 
+  describe('a call with an idempotency key', () => {
+    let keys = 0
+    const once = (sealed: string, more = {}) => ({
+      scope: 'test',
+      key: `key-${keys}`,
+      fingerprint: 'what was asked for',
+      sealed,
+      ...more,
+    })
+    beforeEach(() => {
+      keys += 1
+    })
+
+    const create = (sealed: string, more = {}) =>
+      store.createToken({
+        accountId,
+        name: 'Mine',
+        grants: [onAccount(accountId)],
+        expiresAt: never,
+        token: minted(),
+        once: once(sealed, more),
+        actor,
+        at,
+      })
+
+    test('makes one token, however often it is repeated, and answers with the first secret', async () => {
+      const first = await create('first')
+      const second = await create('second')
+      expect(done(second)).toEqual(done(first))
+      expect(first).not.toHaveProperty('repeats')
+      expect(second).toMatchObject({ repeats: 'first' })
+      expect(await store.listTokens(accountId)).toHaveLength(1)
+    })
+
+    test('makes one token when it is repeated before it has answered', async () => {
+      const calls = await Promise.all(['a', 'b', 'c', 'd'].map((sealed) => create(sealed)))
+      expect(new Set(calls.map((call) => done(call).id)).size).toBe(1)
+      const repeats = calls.flatMap((call) => (call.done ? (call.repeats ?? []) : []))
+      expect(repeats).toHaveLength(3)
+      expect(new Set(repeats).size).toBe(1)
+      expect(await store.listTokens(accountId)).toHaveLength(1)
+    })
+
+    test('is refused when the key was used for something else, and makes nothing', async () => {
+      done(await create('first'))
+      const other = await create('second', { fingerprint: 'something else' })
+      expect(refused(other)).toEqual({ reason: 'key-of-another-call' })
+      expect(await store.listTokens(accountId)).toHaveLength(1)
+    })
+
+    test('of somebody else is another call', async () => {
+      done(await create('first'))
+      done(await create('second', { scope: 'somebody else' }))
+      expect(await store.listTokens(accountId)).toHaveLength(2)
+    })
+
+    test('that was refused leaves the key free', async () => {
+      const grants = [onAccount(accountId + 1_000)]
+      const request = { accountId, name: 'Mine', grants, expiresAt: never, actor, at }
+      refused(await store.createToken({ ...request, token: minted(), once: once('first') }))
+      expect(await create('second')).not.toHaveProperty('repeats')
+    })
+
+    test('is a new call after its time', async () => {
+      done(await create('first'))
+      at += hour
+      expect(await create('second')).not.toHaveProperty('repeats')
+    })
+
+    test('resets a token once, also when the old one is gone by the time it is repeated', async () => {
+      const { token } = await createToken([onAccount(accountId)])
+      const request = { tokenId: token.id, windowEndsAt: at, actor, at }
+      const resetOnce = (sealed: string) =>
+        store.resetToken({ ...request, token: minted(), once: once(sealed) })
+      const first = await resetOnce('first')
+      const second = await resetOnce('second')
+      expect(done(second)).toEqual(done(first))
+      expect(second).toMatchObject({ repeats: 'first', epoch: expect.any(Number) })
+      await store.sweepExpired({ endedBefore: at, at, limit: 100 })
+      const third = done(await resetOnce('third'))
+      expect(third.old).toBeUndefined()
+      expect(third.successor).toEqual(done(first).successor)
+    })
+  })
+
   describe('a domain', () => {
     test('comes with a token of its own: named after it, Domain Admin on it', async () => {
       const { domain, token, digest } = await addDomain()
