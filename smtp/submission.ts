@@ -171,7 +171,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     for await (const piece of message.body) {
       await connection.write(stuff(piece))
       const early = connection.earlyReply()
-      if (early !== undefined) return isSuccess(early) ? nonsense(early) : early
+      if (early !== undefined) return early
     }
     // The last question, in the same turn as the dot: the connection does not outlive its token.
     const last = await senders.message(session, domains)

@@ -30,7 +30,7 @@ export interface UpstreamConnection {
   command(line: string): Promise<UpstreamReply>
   /** Writes a part of the message; waits while the upstream takes no more. */
   write(bytes: Buffer): Promise<void>
-  /** A reply that came before the message was over: nobody reads the rest. */
+  /** A refusal that came before the message was over: nobody reads the rest. */
   earlyReply(): UpstreamReply | undefined
   /** Writes the final dot, in the turn of the event loop in which it is called. */
   finish(): Promise<UpstreamReply>
@@ -176,7 +176,8 @@ function createReplyLine(first: Socket, timeoutMs: number) {
       resolve(complete)
       return true
     }
-    if (inMessage && early === undefined) {
+    // Only a refusal can come before the final dot: a message that was not sent cannot have been taken.
+    if (inMessage && early === undefined && code >= 400) {
       early = oneText(complete)
       return true
     }

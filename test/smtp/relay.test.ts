@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type Certificate, createCertificate } from '../helpers/certificate.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
@@ -100,6 +101,24 @@ describe('250 comes only after the relay’s 250', () => {
     expect(await send()).toEqual(['451 4.7.1 Greylisted'])
     relay.answer = (line) => (is(line, 'DATA') ? '554 5.5.0 No' : undefined)
     expect(await last()).toBe('554 5.5.0 No')
+    expect(relay.messages).toEqual([])
+  })
+
+  test('and not when it comes before the final dot', async () => {
+    relay.answer = (line, socket) => {
+      if (line === 'DATA') setImmediate(() => socket.write('250 2.6.0 Taken already\r\n'))
+      return undefined
+    }
+    await client.say('MAIL FROM:<a@ok.test>')
+    await client.say('RCPT TO:<b@c.test>')
+    await client.say('DATA')
+    // Holds the last question, after a header without a body, until the early reply is there.
+    const { questions } = lookup
+    lookup.before = async () => {
+      if (lookup.questions > questions + 2) await delay(50)
+    }
+    client.write('From: a@ok.test\r\n.\r\n')
+    expect(await client.reply()).toBe(trouble)
     expect(relay.messages).toEqual([])
   })
 
