@@ -120,6 +120,8 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   let socket = first
   let buffered = ''
   let lines: string[] = []
+  /** Of the reply whose lines are coming in. */
+  let replyCode = 0
   let waiting: Waiting | undefined
   let early: UpstreamReply | undefined
   let inMessage = false
@@ -162,6 +164,11 @@ function createReplyLine(first: Socket, timeoutMs: number) {
       fail('the upstream sent something that is no reply')
       return false
     }
+    if (lines.length > 0 && code !== replyCode) {
+      fail(`the upstream answered ${replyCode} and ${code} in one reply`)
+      return false
+    }
+    replyCode = code
     lines.push(rest)
     if (separator === '-') {
       if (lines.length > maxReplyLines) fail('the upstream sent an endless reply')

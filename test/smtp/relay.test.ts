@@ -156,6 +156,7 @@ describe('trouble with the relay is 451, and nothing that the client did', () =>
     ['says nonsense', () => 'HTTP/1.1 200 OK'],
     ['says an impossible code', () => '999 What'],
     ['says success in the wrong place', () => '299 Hm'],
+    ['says two codes in one reply', (line) => `550-No\r\n${line === 'DATA' ? 354 : 250} Yes`],
     ['goes away', () => '421 4.3.2 Going down'],
     ['answers without end', () => '250-x\r\n'.repeat(200)],
     ['writes an endless line', () => '2'.repeat(10_000)],
