@@ -14,6 +14,9 @@ export type HeaderSenders =
   | { readonly ok: true; readonly domains: readonly string[] }
   | { readonly ok: false; readonly problem: SenderProblem }
 
+/** Of all fields that name a sender. Far above what mail has; the grammar takes the square of the length to read. */
+const maxSenderBytes = 16 * 1024
+
 /**
  * Who a message says it is from (RFC 5322 §3.6.2): every mailbox of its one From field, of Sender, and of the Resent
  * fields that mean the same (§3.6.6).
@@ -26,13 +29,18 @@ export function headerSenders({ fields }: MessageHeader): HeaderSenders {
   if (secondFrom !== undefined) return { ok: false, problem: 'several-from' }
   if (senders.length > 1) return { ok: false, problem: 'several-sender' }
 
+  const authors = [from, ...named('resent-from')]
+  senders.push(...named('resent-sender'))
+  const size = [...authors, ...senders].reduce((sum, { raw }) => sum + raw.length, 0)
+  if (size > maxSenderBytes) return { ok: false, problem: 'unreadable-from' }
+
   const domains = new Set<string>()
-  for (const field of [from, ...named('resent-from')]) {
+  for (const field of authors) {
     const found = mailboxDomains(field)
     if (found === undefined) return { ok: false, problem: 'unreadable-from' }
     for (const domain of found) domains.add(domain)
   }
-  for (const field of [...senders, ...named('resent-sender')]) {
+  for (const field of senders) {
     const found = mailboxDomains(field)
     if (found?.length !== 1) return { ok: false, problem: 'unreadable-sender' }
     for (const domain of found) domains.add(domain)
@@ -81,8 +89,11 @@ function hasDeceivingWord(text: string): boolean {
   })
 }
 
-/** Quoted strings and comments without what makes readers disagree about where they end. */
-const quotedOrComment = /"(?:[^"\\<>]|\\[^<>])*"|\([^()"\\<>@]*\)/g
+/**
+ * Quoted strings and comments without what makes readers disagree about where they end. One that is never closed is found
+ * too, so that it is read once and not from each of its quotes again.
+ */
+const quotedOrComment = /"(?:[^"\\<>]|\\[^<>])*("?)|\([^()"\\<>@]*\)/g
 
 /**
  * One or more mailboxes, each `addr-spec` or `phrase <addr-spec>`, with commas between. No group, route, address literal,
@@ -90,8 +101,8 @@ const quotedOrComment = /"(?:[^"\\<>]|\\[^<>])*"|\([^()"\\<>@]*\)/g
  */
 function readStrictly(text: string) {
   // Same length, so that a place in one is the same place in the other.
-  const masked = text.replace(quotedOrComment, (hidden) =>
-    (hidden.startsWith('"') ? '_' : ' ').repeat(hidden.length),
+  const masked = text.replace(quotedOrComment, (hidden, closed?: string) =>
+    closed === '' ? hidden : (hidden.startsWith('"') ? '_' : ' ').repeat(hidden.length),
   )
   if (/["()\\:;]/.test(masked)) return undefined
   const mailboxes = []

@@ -183,6 +183,19 @@ describe('a header that two programs could read differently names no sender', ()
     expect(sendersOf(header)).toBe(problem)
   })
 
+  test.each([
+    ['words', `${'a '.repeat(100_000)}<a@ok.test>`],
+    ['a quoted string without end', `"${'\\"'.repeat(100_000)}`],
+    ['mailboxes', 'a@ok.test, '.repeat(20_000)],
+    ['comments', `${'(a) '.repeat(50_000)}a@ok.test`],
+  ])('a field of very many %s is refused without long work', (_name, value) => {
+    const startedAt = performance.now()
+    expect(sendersOf(`From: ${value}\r\n\r\n`)).toBe('unreadable-from')
+    const split = `From: a@ok.test\r\n${`Resent-From: ${value.slice(0, 8_000)}\r\n`.repeat(20)}\r\n`
+    expect(sendersOf(split)).toBe('unreadable-from')
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+  })
+
   test('invalid UTF-8', () => {
     const bytes = Buffer.from('From: \xff <a@ok.test>\r\n\r\n', 'latin1')
     expect(sendersOf(bytes)).toBe('unreadable-from')
