@@ -53,48 +53,44 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     const { sender, leave } = await senders.envelope(session, mailFrom.address)
     const parameters = mailParameters(mailFrom)
     await passTrouble(session, async () => {
-      const { connection, reply } = await openTransaction(leave, (extensions) =>
+      const connection = await openTransaction(leave, (extensions) =>
         mailCommand(sender, parameters, extensions),
       )
       if (session.closed) return connection.destroy()
-      if (reply.code !== 250) {
-        upstream.release(connection)
-        throw new SmtpRefusal(passedOn(reply))
-      }
       transactions.set(session, { connection, sender, parameters })
     })
   }
 
-  /** A pooled connection may have died unnoticed: until MAIL is accepted it is replaced, once, by a new one. */
+  /** A pooled connection may have died, or gone bad, unnoticed: it is replaced, once, by a new one. */
   async function openTransaction(
     leave: Leave,
     command: (extensions: UpstreamConnection['extensions']) => string,
-  ) {
+  ): Promise<UpstreamConnection> {
     const idle = upstream.takeIdle()
     if (idle !== undefined) {
       try {
-        const reply = await begin(idle, leave, command)
-        if (reply.code !== 421) return { connection: idle, reply }
-        idle.destroy()
+        return await begin(idle, leave, command)
       } catch (error) {
         if (!(error instanceof UpstreamTrouble)) throw error
       }
     }
-    const connection = await upstream.connect()
-    return { connection, reply: await begin(connection, leave, command) }
+    return begin(await upstream.connect(), leave, command)
   }
 
   async function begin(
     connection: UpstreamConnection,
     leave: Leave,
     command: (extensions: UpstreamConnection['extensions']) => string,
-  ): Promise<UpstreamReply> {
+  ): Promise<UpstreamConnection> {
     try {
       const line = command(connection.extensions)
-      return await leave.take(() => connection.command(line))
+      const reply = await leave.take(() => connection.command(line))
+      if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
+      return connection
     } catch (error) {
-      // Nothing was said on it: it is as good as before.
+      // A refused sender says nothing against the connection; trouble does.
       if (error instanceof SmtpRefusal) upstream.release(connection)
+      else connection.destroy()
       throw error
     }
   }

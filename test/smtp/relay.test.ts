@@ -225,6 +225,19 @@ describe('connections to the relay', () => {
     expect(relay.connections).toBe(2)
   })
 
+  test('one on which the relay has turned against the gate is replaced, and not kept', async () => {
+    await send()
+    let bad: Socket | undefined
+    relay.answer = (line, socket) => {
+      if (!is(line, 'MAIL')) return undefined
+      bad ??= socket
+      return socket === bad ? '503 5.5.1 Nested MAIL' : undefined
+    }
+    expect(await last()).toBe('250 2.6.0 Taken as R1')
+    expect(await last()).toBe('250 2.6.0 Taken as R1')
+    expect(relay.connections).toBe(2)
+  })
+
   test('one that was closed while it waited is not taken', async () => {
     await send()
     relay.cut()
