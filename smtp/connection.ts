@@ -14,7 +14,8 @@ export class GateServer extends SMTPServer {
   readonly takesPlainAuth: boolean
 
   constructor(options: SMTPServerOptions, takesPlainAuth: boolean) {
-    super(options)
+    // With a certificate smtp-server would refuse what `handler_AUTH` lets through.
+    super({ ...options, allowInsecureAuth: takesPlainAuth })
     this.takesPlainAuth = takesPlainAuth
   }
 

@@ -133,11 +133,14 @@ describe('without a certificate', () => {
     expect(await client.say('STARTTLS')).toMatch(/^500 /)
     expect(await client.say(plain(token))).toBe(encryptionRequired)
   })
+})
 
-  test('AUTH in the clear is taken where it is allowed', async () => {
-    await start(true)
-    const client = await connectSmtp(gate.address)
-    expect(await client.say('EHLO client.test')).toContain('AUTH PLAIN LOGIN')
-    expect(await client.say(plain(token))).toMatch(/^235 /)
-  })
+test.each([
+  ['with', renewable()],
+  ['without', undefined],
+])('AUTH in the clear is taken where it is allowed, %s a certificate', async (_name, tls) => {
+  await start(true, tls)
+  const client = await connectSmtp(gate.address)
+  expect(await client.say('EHLO client.test')).toContain('AUTH PLAIN LOGIN')
+  expect(await client.say(plain(token))).toMatch(/^235 /)
 })
