@@ -1,6 +1,12 @@
 import type { SMTPServerAddress } from 'smtp-server'
 import { normaliseDomain } from '../src/core/domain.ts'
-import { badRecipient, needsEightBit, needsSmtpUtf8, SmtpRefusal } from './reply.ts'
+import {
+  badRecipient,
+  needsEightBit,
+  needsSmtpUtf8,
+  SmtpRefusal,
+  unknownParameter,
+} from './reply.ts'
 import type { EnvelopeSender } from './sender.ts'
 
 /**
@@ -20,8 +26,21 @@ export interface MailParameters {
   readonly envid: string | undefined
 }
 
-export function mailParameters({ args }: SMTPServerAddress): MailParameters {
+/** RFC 4954 §5: AUTH says who submitted the message at first, and may be left out. */
+const mailKeywords = ['SIZE', 'BODY', 'SMTPUTF8', 'RET', 'ENVID', 'AUTH']
+const rcptKeywords = ['NOTIFY', 'ORCPT']
+
+/** Throws `SmtpRefusal`: smtp-server lets through what it does not know. */
+function parametersAmong(keywords: readonly string[], { args }: SMTPServerAddress) {
   const values = args === false ? {} : args
+  const isKnown = Object.keys(values).every((keyword) => keywords.includes(keyword))
+  if (!isKnown) throw new SmtpRefusal(unknownParameter)
+  return values
+}
+
+/** Throws `SmtpRefusal`. */
+export function mailParameters(mailFrom: SMTPServerAddress): MailParameters {
+  const values = parametersAmong(mailKeywords, mailFrom)
   const text = (name: string) => {
     const value = values[name]
     return typeof value === 'string' ? value : undefined
@@ -57,10 +76,12 @@ export function mailCommand(
 
 /** Throws `SmtpRefusal`. */
 export function rcptCommand(
-  { address, dsn }: SMTPServerAddress,
+  rcptTo: SMTPServerAddress,
   { smtpUtf8 }: MailParameters,
   extensions: Extensions,
 ): string {
+  parametersAmong(rcptKeywords, rcptTo)
+  const { address, dsn } = rcptTo
   const parts = [`RCPT TO:<${recipient(address, smtpUtf8)}>`]
   if (extensions.has('DSN') && dsn !== undefined) {
     if (dsn.notify !== undefined) parts.push(`NOTIFY=${dsn.notify.join(',')}`)

@@ -63,6 +63,13 @@ export const badRecipient: Reply = {
   text: 'The recipient is not one plain address',
 }
 
+/** RFC 5321 §4.1.1.11: what it asks for would not happen. */
+export const unknownParameter: Reply = {
+  code: 555,
+  enhanced: '5.5.4',
+  text: 'The command has a parameter that was not offered',
+}
+
 /** RFC 6531 §3.5. */
 export const needsSmtpUtf8: Reply = {
   code: 553,

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { createCertificate } from '../helpers/certificate.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
@@ -6,6 +7,7 @@ import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
 
 /** What a client is told, line by line: whole replies. */
 
+const certificate = createCertificate('gate.test')
 const token = '4c2446b6e0f911ec94870a58a9feac02'
 const badCredentials = '535 5.7.8 Authentication credentials invalid'
 const base64 = (text: string) => Buffer.from(text).toString('base64')
@@ -224,6 +226,24 @@ describe('MAIL', () => {
     expect(await client.say('RCPT TO:<b@c.test> NOTIFY=NEVER')).toMatch(/^250 /)
     expect(relay.commands.slice(-2)).toEqual(['MAIL FROM:<a@ok.test>', 'RCPT TO:<b@c.test>'])
   })
+
+  test.each(['REQUIRETLS', 'HOLDFOR=60', 'MT-PRIORITY=3', 'BY=60;R', 'X', '\rRCPT'])(
+    'a parameter that was not offered is refused, and not left out: %j (RFC 5321 §4.1.1.11)',
+    async (parameter) => {
+      gate = await startSmtpGateway(lookup, relay.port, {
+        tls: { current: () => certificate, onChange: () => () => {} },
+        listeners: [{ host: '127.0.0.1', port: 0, implicitTls: true, stream: 'transactional' }],
+      })
+      const client = await connectSmtp(gate.address, { implicitTls: true })
+      expect(await client.say('EHLO client.test')).not.toContain('REQUIRETLS')
+      await client.say(plain(token))
+      expect(await client.say(`MAIL FROM:<a@ok.test> ${parameter}`)).toMatch(/^555 5\.5\.4 /)
+      await client.say('MAIL FROM:<a@ok.test> AUTH=<>')
+      expect(await client.say(`RCPT TO:<b@c.test> ${parameter}`)).toMatch(/^555 5\.5\.4 /)
+      expect(await client.say('RCPT TO:<b@c.test>')).toMatch(/^250 /)
+      expect(relay.commands.slice(-2)).toEqual(['MAIL FROM:<a@ok.test>', 'RCPT TO:<b@c.test>'])
+    },
+  )
 
   test('an address beyond ASCII needs SMTPUTF8 (RFC 6531 §3.5)', async () => {
     const client = await authenticated()
