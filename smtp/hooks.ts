@@ -103,6 +103,8 @@ export function createHooks(deps: HookDeps): Hooks {
     try {
       return await handover.data(session, smtp, pieces)
     } catch (error) {
+      // smtp-server tells of a client that left later than its stream does.
+      if (stream.destroyed && !stream.readableEnded) session.closed = true
       const reply = replyTo(session, error)
       const isRead = await discardRest(pieces, deps.maxMessageBytes).catch(() => true)
       if (isRead) throw reply
