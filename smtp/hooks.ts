@@ -6,7 +6,7 @@ import type {
 } from 'smtp-server'
 import { createAuth } from './auth.ts'
 import { discardRest, piecesOf } from './message.ts'
-import { hookError, type Reply, SmtpRefusal, undecided } from './reply.ts'
+import { hookError, type Reply, SmtpRefusal, tooLarge, undecided } from './reply.ts'
 import type { SenderCheck } from './sender.ts'
 import { createSessions, type Session } from './session.ts'
 
@@ -97,20 +97,24 @@ export function createHooks(deps: HookDeps): Hooks {
     },
   }
 
-  /** Rejects with a `Reply`, once the client has sent all of the message or is cut off. */
+  /** Settles once the client has sent all of the message or is cut off; rejects with a `Reply`. */
   async function receive(session: Session, smtp: SMTPServerSession, stream: SMTPServerDataStream) {
     const pieces = piecesOf(stream)
-    try {
-      return await handover.data(session, smtp, pieces)
-    } catch (error) {
+    let refusal: Reply | undefined
+    const text = await handover.data(session, smtp, pieces).catch((error: unknown) => {
       // smtp-server tells of a client that left later than its stream does.
       if (stream.destroyed && !stream.readableEnded) session.closed = true
-      const reply = replyTo(session, error)
-      const isRead = await discardRest(pieces, deps.maxMessageBytes).catch(() => true)
-      if (isRead) throw reply
+      refusal = replyTo(session, error)
+      return undefined
+    })
+    const isRead = await discardRest(pieces, deps.maxMessageBytes).catch(() => true)
+    if (!isRead) {
       // It will not stop: 421 closes the connection.
       stream.destroy()
-      throw { ...reply, code: 421, enhanced: '4.7.0' } satisfies Reply
+      const { text: why } = refusal ?? tooLarge(deps.maxMessageBytes)
+      throw { code: 421, enhanced: '4.7.0', text: why } satisfies Reply
     }
+    if (refusal !== undefined) throw refusal
+    return text
   }
 }

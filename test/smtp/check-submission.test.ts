@@ -1,0 +1,48 @@
+import type { AddressInfo } from 'node:net'
+import { SMTPServer } from 'smtp-server'
+import { expect, onTestFinished, test } from 'vitest'
+import { checkSubmission } from '../../smtp/index.ts'
+import { systemClock } from '../../src/clock.ts'
+import { createAuthenticator } from '../../src/service/authenticate.ts'
+import { createMemoryLookup } from '../helpers/memory-lookup.ts'
+import { connectSmtp, plain } from '../helpers/smtp-client.ts'
+
+/** `postern/smtp`: the check in a smtp-server of somebody else. */
+
+const token = '4c2446b6e0f911ec94870a58a9feac02'
+
+async function authenticated(
+  deliver: Parameters<typeof checkSubmission>[1],
+  maxMessageBytes = 1_000_000,
+) {
+  const lookup = createMemoryLookup()
+  lookup.allow(token, ['ok.test'])
+  const authenticator = createAuthenticator({ lookup, clock: systemClock, tokenPrefix: 'pst_' })
+  const options = checkSubmission({ authenticator, maxMessageBytes }, deliver)
+  const server = new SMTPServer({ ...options, disabledCommands: ['STARTTLS'], logger: false })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => new Promise<void>((resolve) => server.close(resolve)))
+  const client = await connectSmtp(`127.0.0.1:${(server.server.address() as AddressInfo).port}`)
+  await client.say('EHLO client.test')
+  expect(await client.say(plain(token))).toMatch(/^235 /)
+  return {
+    async send(bodyBytes: number) {
+      await client.say('MAIL FROM:<a@ok.test>')
+      await client.say('RCPT TO:<b@c.test>')
+      await client.say('DATA')
+      client.write(`From: a@ok.test\r\n\r\n${'x'.repeat(bodyBytes)}\r\n.\r\n`)
+      return client.reply()
+    },
+  }
+}
+
+test('a delivery that does not want the bytes is answered all the same', async () => {
+  const { send } = await authenticated(async () => 'Dropped')
+  expect(await send(10)).toBe('250 Dropped')
+  expect(await send(500_000)).toBe('250 Dropped')
+})
+
+test('and never for a message over the limit', async () => {
+  const { send } = await authenticated(async () => 'Dropped', 100_000)
+  expect(await send(5_000_000)).toMatch(/^421 4\.7\.0 The message is larger/)
+})
