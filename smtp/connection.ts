@@ -77,7 +77,7 @@ class GateConnection extends SMTPConnection {
   }
 
   override send(code: number, data?: string | string[] | null, context?: string | false) {
-    const hasOwnCode = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data)
+    const hasOwnCode = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3}( |$)/.test(data)
     super.send(code, data, hasOwnCode ? false : context)
     if (this._server._closeTimeout && !goOn.has(code)) this.close()
   }

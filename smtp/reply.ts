@@ -9,7 +9,7 @@ import type { HeaderProblem } from '../src/core/message-header.ts'
  */
 export interface Reply {
   readonly code: number
-  /** RFC 3463; empty in a reply of the upstream's that has none. */
+  /** RFC 3463. */
   readonly enhanced: string
   readonly text: string
 }
@@ -164,8 +164,12 @@ export function messageProblemReply(
   }
 }
 
+/** What follows the basic code. */
+export function replyText({ enhanced, text }: Pick<Reply, 'enhanced' | 'text'>): string {
+  return text === '' ? enhanced : `${enhanced} ${text}`
+}
+
 /** In the form that smtp-server's hooks take: its `message` becomes the text of the reply. */
-export function hookError({ code, enhanced, text }: Reply): Error & { responseCode: number } {
-  const message = enhanced === '' ? text : `${enhanced} ${text}`
-  return Object.assign(new Error(message), { responseCode: code })
+export function hookError(reply: Reply): Error & { responseCode: number } {
+  return Object.assign(new Error(replyText(reply)), { responseCode: reply.code })
 }

@@ -7,7 +7,7 @@ import { type MailParameters, mailCommand, mailParameters, rcptCommand } from '.
 import type { Handover } from './hooks.ts'
 import { type OpenMessage, openMessage } from './message.ts'
 import { headerField, receivedField } from './received.ts'
-import { type Reply, SmtpRefusal, upstreamTrouble } from './reply.ts'
+import { type Reply, replyText, SmtpRefusal, upstreamTrouble } from './reply.ts'
 import type { EnvelopeSender, Leave, SenderCheck } from './sender.ts'
 import type { Session } from './session.ts'
 import {
@@ -126,7 +126,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
         const reply = await relay(session, smtp, transaction, message)
         if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
         upstream.release(connection)
-        return reply.text
+        return replyText(enhancedText(reply.code, reply.text))
       })
     } catch (error) {
       // Without the final dot the upstream forgets all of it.
@@ -206,6 +206,15 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   return { mail, rcpt, data, abandon }
 }
 
+/**
+ * RFC 2034 §4: the class of the enhanced code is the first digit of the basic one. A relay that has none is not understood
+ * better than it speaks: X.0.0, and not the guess that a 550 is a mailbox that does not exist.
+ */
+function enhancedText(code: number, text: string): Pick<Reply, 'enhanced' | 'text'> {
+  const [own = '', detail = '.0.0'] = /^[245](\.\d{1,3}\.\d{1,3})(?: |$)/.exec(text) ?? []
+  return { enhanced: `${Math.floor(code / 100)}${detail}`, text: text.slice(own.length) }
+}
+
 /** Forged copies of our own fields never get through; everything else goes on as it came. */
 function fieldsToRelay({ fields }: MessageHeader): Buffer[] {
   return fields.filter(({ name }) => !name.startsWith('postern-')).map(({ raw }) => raw)
@@ -243,6 +252,6 @@ function passedOn({ code, text }: UpstreamReply): Reply {
       throw new UpstreamTrouble(`the upstream refused the gate: ${code}`)
     default:
       if (code < 400) throw new UpstreamTrouble(`the upstream answered ${code}`)
-      return { code, enhanced: '', text }
+      return { code, ...enhancedText(code, text) }
   }
 }

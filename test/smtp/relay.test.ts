@@ -64,6 +64,17 @@ describe('250 comes only after the relay’s 250', () => {
     ])
   })
 
+  test.each([
+    ['250', '250 2.0.0'],
+    ['250 Queued', '250 2.0.0 Queued'],
+    ['250 2.6.0', '250 2.6.0'],
+    ['250 5.0.0 Of another class', '250 2.0.0 Of another class'],
+    ['250-One\r\n250 two', '250 2.0.0 One two'],
+  ])('%j comes with the enhanced code of its class (RFC 2034 §4)', async (said, heard) => {
+    relay.answer = (line) => (line === '.' ? said : undefined)
+    expect(await last()).toBe(heard)
+  })
+
   test('and not before', async () => {
     let release = () => {}
     relay.answer = (line, socket) => {
@@ -87,8 +98,12 @@ describe('250 comes only after the relay’s 250', () => {
     ['554 5.7.1 Spam', '554 5.7.1 Spam'],
     ['452 4.3.1 Full', '452 4.3.1 Full'],
     ['550-5.7.1 One\r\n550 5.7.1 two', '550 5.7.1 One two'],
-    ['554 ü', '554 5.6.0 ??'],
-    ['450', '450 4.2.1'],
+    ['554 ü', '554 5.0.0 ??'],
+    ['450', '450 4.0.0'],
+    ['550 Spam', '550 5.0.0 Spam'],
+    ['550 5.7.1', '550 5.7.1'],
+    ['550 4.7.1 Of another class', '550 5.7.1 Of another class'],
+    ['450 5.7.1 Of another class', '450 4.7.1 Of another class'],
   ])('%j to the message is passed on', async (said, heard) => {
     relay.answer = (line) => (line === '.' ? said : undefined)
     expect(await last()).toBe(heard)

@@ -266,7 +266,7 @@ describe('RCPT', () => {
     expect(await client.say('RCPT TO:<yes@c.test>')).toBe('250 2.1.5 Accepted')
     expect(await client.say('RCPT TO:<no@c.test>')).toBe('550 5.1.1 No such user here')
     expect(await client.say('RCPT TO:<later@c.test>')).toBe('450 4.2.1 Busy')
-    expect(await client.say('RCPT TO:<bare@c.test>')).toBe('552 5.2.2 full')
+    expect(await client.say('RCPT TO:<bare@c.test>')).toBe('552 5.0.0 full')
     expect(relay.commands.filter((line) => line.startsWith('RCPT'))).toHaveLength(4)
   })
 
