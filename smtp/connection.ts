@@ -42,6 +42,8 @@ export class GateServer extends SMTPServer {
 /** Codes that ask the client to go on with what it is doing. */
 const goOn = new Set([334, 354])
 
+const shuttingDown = '4.3.2 Shutting down'
+
 class GateConnection extends SMTPConnection {
   readonly #takesPlainAuth: boolean
   #hidesAuth = false
@@ -56,7 +58,7 @@ class GateConnection extends SMTPConnection {
   }
 
   endIfIdle() {
-    if (!this._dataStream && !this._handlerPending) this.send(421, '4.3.2 Shutting down')
+    if (!this._dataStream && !this._handlerPending) this.send(421, shuttingDown)
   }
 
   override handler_EHLO(command: Buffer, callback: () => void) {
@@ -77,12 +79,22 @@ class GateConnection extends SMTPConnection {
   }
 
   override send(code: number, data?: string | string[] | null, context?: string | false) {
-    const hasOwnCode = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3}( |$)/.test(data)
-    super.send(code, data, hasOwnCode ? false : context)
+    const text = code === 421 && typeof data === 'string' ? this.#whyClosed(data) : data
+    super.send(code, text, hasEnhancedCode(text) ? false : context)
     if (this._server._closeTimeout && !goOn.has(code)) this.close()
+  }
+
+  /** smtp-server's 421 are all 4.4.2, which is that of the idle client only. */
+  #whyClosed(text: string): string {
+    if (hasEnhancedCode(text) || text.startsWith('Timeout')) return text
+    return this._server._closeTimeout ? shuttingDown : `4.7.0 ${text}`
   }
 
   #mayAuthenticate(): boolean {
     return this.secure || this.#takesPlainAuth
   }
+}
+
+function hasEnhancedCode(text: string | string[] | null | undefined): boolean {
+  return typeof text === 'string' && /^[245]\.\d{1,3}\.\d{1,3}( |$)/.test(text)
 }

@@ -119,6 +119,18 @@ describe('AUTH', () => {
     await client.ended()
   })
 
+  test('five failures in several lines each end it too', async () => {
+    const client = await greeted()
+    let said = ''
+    for (let i = 0; i < 5 && !said.startsWith('421'); i++) {
+      said = await client.say('AUTH LOGIN')
+      if (said.startsWith('334')) said = await client.say(base64('api'))
+      if (said.startsWith('334')) said = await client.say(base64('wrong'))
+    }
+    expect(said).toMatch(/^421 4\.7\.0 /)
+    await client.ended()
+  })
+
   test('a store that cannot be asked is never a wrong password', async () => {
     lookup.fault = new Error('the database is down: secret details')
     const client = await greeted()
@@ -318,14 +330,21 @@ describe('what is no command of submission', () => {
 
   test('HTTP on the SMTP port is cut off', async () => {
     const client = await connectSmtp(gate.address)
-    expect(await client.say('POST /api/send HTTP/1.1')).toMatch(/^421 /)
+    expect(await client.say('POST /api/send HTTP/1.1')).toMatch(/^421 4\.7\.0 /)
     await client.ended()
   })
 
   test('an endless line is cut off', async () => {
     const client = await greeted()
     client.write('x'.repeat(100_000))
-    expect(await client.reply()).toMatch(/^421 /)
+    expect(await client.reply()).toMatch(/^421 4\.7\.0 /)
+    await client.ended()
+  })
+
+  test('too many of them are cut off', async () => {
+    const client = await authenticated()
+    for (let i = 0; i < 9; i++) expect(await client.say('X')).toMatch(/^500 5\.5\.2 /)
+    expect(await client.say('X')).toMatch(/^421 4\.7\.0 /)
     await client.ended()
   })
 })

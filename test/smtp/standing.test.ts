@@ -152,7 +152,7 @@ describe('when the gate closes', () => {
   test('what does not end by itself is cut off after the deadline', async () => {
     await upTo('header')
     await gate.close(100)
-    expect(await client.ended()).toContain('421')
+    expect(await client.ended()).toBe('421 4.3.2 Shutting down\r\n')
     expect(relay.messages).toEqual([])
   })
 })
