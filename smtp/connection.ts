@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
-import { encryptionRequired, hookError } from './reply.ts'
+import { badBase64, encryptionRequired, type Reply, replyText } from './reply.ts'
 
 /**
  * smtp-server where its hooks do not reach. Classes, because that is how it is extended:
@@ -68,8 +68,23 @@ class GateConnection extends SMTPConnection {
   }
 
   override handler_AUTH(command: Buffer, callback: () => void) {
-    if (this.#mayAuthenticate()) return super.handler_AUTH(command, callback)
-    this.send(encryptionRequired.code, hookError(encryptionRequired).message)
+    const [, , initialResponse = ''] = command.toString('latin1').trim().split(/\s+/)
+    if (!this.#mayAuthenticate()) return this.#refuse(encryptionRequired, callback)
+    if (!isBase64(initialResponse)) return this.#refuse(badBase64, callback)
+    super.handler_AUTH(command, callback)
+  }
+
+  /** The next handler is waiting for a line of an AUTH that is under way. */
+  override _onCommand(command: Buffer, callback?: () => void) {
+    const response = command.toString('latin1').trim()
+    if (this._nextHandler !== false && response !== '*' && !isBase64(response)) {
+      this._nextHandler = (_line, done) => this.#refuse(badBase64, done)
+    }
+    super._onCommand(command, callback)
+  }
+
+  #refuse(reply: Reply, callback: () => void) {
+    this.send(reply.code, replyText(reply))
     callback()
   }
 
@@ -93,6 +108,11 @@ class GateConnection extends SMTPConnection {
   #mayAuthenticate(): boolean {
     return this.secure || this.#takesPlainAuth
   }
+}
+
+/** Node would skip what does not belong there. Padding may be missing, and `=` alone is empty (RFC 4954 §4). */
+function isBase64(text: string): boolean {
+  return /^[A-Za-z0-9+/]*={0,2}$/.test(text)
 }
 
 function hasEnhancedCode(text: string | string[] | null | undefined): boolean {

@@ -38,6 +38,13 @@ export const encryptionRequired: Reply = {
   text: 'Encryption required for authentication: use STARTTLS',
 }
 
+/** RFC 4954 §4. */
+export const badBase64: Reply = {
+  code: 501,
+  enhanced: '5.5.2',
+  text: 'The response is not base64',
+}
+
 export const tooManyFailures: Reply = {
   code: 421,
   enhanced: '4.7.0',

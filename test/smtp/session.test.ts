@@ -100,6 +100,23 @@ describe('AUTH', () => {
     expect(await (await greeted()).say(line)).toMatch(reply)
   })
 
+  test('what is not base64 is a mistake wherever it stands (RFC 4954 §4)', async () => {
+    const client = await greeted()
+    const notBase64 = '501 5.5.2 The response is not base64'
+    expect(await client.say(`${plain(token)}!`)).toBe(notBase64)
+    expect(await client.say('AUTH LOGIN a-b')).toBe(notBase64)
+    for (const lines of [
+      ['AUTH PLAIN', `${plain(token).slice('AUTH PLAIN '.length)}!`],
+      ['AUTH LOGIN', `${base64('api')} x`],
+      ['AUTH LOGIN', base64('api'), `${base64(token)}!!`],
+    ]) {
+      const last = lines.pop() ?? ''
+      for (const line of lines) expect(await client.say(line)).toMatch(/^334/)
+      expect(await client.say(last)).toBe(notBase64)
+    }
+    expect(await client.say(plain(token).replace(/=+$/, ''))).toMatch(/^235 /)
+  })
+
   test('it can be given up, and is not done twice', async () => {
     const client = await greeted()
     await client.say('AUTH LOGIN')
