@@ -25,7 +25,8 @@ export function normaliseDomain(name: string): string | undefined {
   const lowerCase = name.toLowerCase()
   const ascii = toASCII(lowerCase, strict)
   if (ascii === null || !isMailDomain(ascii)) return undefined
-  if (lowerCase === ascii) return ascii
+  // The Kelvin sign is a `k` in lower case, and nothing else beyond ASCII becomes ASCII.
+  if (lowerCase === ascii) return name.includes('\u212a') ? undefined : ascii
   const unicode = toUnicode(ascii, strict)
   return !unicode.error && unicode.domain === lowerCase.normalize('NFC') ? ascii : undefined
 }

@@ -55,6 +55,7 @@ describe('a domain is kept and compared as lower-case A-labels', () => {
     'ab--c.com',
     'example。com',
     'ｅxample.com',
+    'o\u212a.test',
     'ℯxample.com',
     'exa\u00admple.com',
     'exam\u200bple.com',
