@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { createTokenTables } from './migrations/0001-tokens.ts'
 import { createFleetTables } from './migrations/0002-fleet.ts'
@@ -13,13 +14,15 @@ function migrations(dialect: Dialect): Record<string, Migration> {
   }
 }
 
-/**
- * Applies what is missing, all or nothing; answers the names. Two processes may start at once: on PostgreSQL the migrator
- * takes an advisory lock, on SQLite a change is alone.
- */
+/** Names our lock among all advisory locks of a database; any number that nobody else takes. */
+const migrationLock = 7_067_837_114
+
+/** Applies what is missing, all or nothing; answers the names. Two processes may start at once: the second waits. */
 export async function applyMigrations(database: Database): Promise<string[]> {
   const { dialect } = database
   return database.write(async ({ db }) => {
+    // The migrator's own lock comes after its tables, and two that make those at once collide. On SQLite a change is alone.
+    if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${migrationLock})`.execute(db)
     const provider = { getMigrations: async () => migrations(dialect) }
     const { error, results = [] } = await new Migrator({ db, provider }).migrateToLatest()
     if (error !== undefined) throw error
