@@ -24,7 +24,7 @@ const system = { clock: systemClock, random: systemRandom }
 
 const host: CliHost = {
   version: readVersion(),
-  operator: userInfo().username,
+  operator: operatorName(),
   settingFlags: Object.values(settings).map(({ variable, about }) => ({
     flag: flagName(variable),
     variable,
@@ -94,6 +94,15 @@ function nextStopSignal(): Promise<NodeJS.Signals> {
       })
     }
   })
+}
+
+/** In a container the user often has a number and no name. */
+function operatorName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}`
+  }
 }
 
 function readVersion(): string {
