@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { parseEnv } from 'node:util'
@@ -46,14 +46,19 @@ const host: CliHost = {
     const stopped = nextStopSignal()
     const config = readConfig(mode, flags)
     const log = createLog(config.logLevel)
+    // One that an earlier run left would send whoever waits for it to the wrong ports.
+    if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true })
     const running =
       mode === 'dev'
         ? await startDev(config, { ...system, log })
         : await startServe(config, { ...system, log })
-    if (config.readyFile !== undefined) writeReadyFile(config.readyFile, running.ready)
-    host.out(running.banner)
-    log.info({ event: 'stopping', signal: await stopped })
-    await running.close()
+    try {
+      if (config.readyFile !== undefined) writeReadyFile(config.readyFile, running.ready)
+      host.out(running.banner)
+      log.info({ event: 'stopping', signal: await stopped })
+    } finally {
+      await running.close()
+    }
     return 0
   },
 }

@@ -1,3 +1,5 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createWorkplace, type Workplace } from '../helpers/program.ts'
 
@@ -20,4 +22,21 @@ test('a user without an entry in the password file, as in a container, can run e
   await place.json('domain', 'add', 'acme.test')
   const token = await place.json('token', 'create', '--name', 'x', '--domain', 'acme.test')
   expect(token.created_by).toBe(`uid ${process.getuid?.()}`)
+})
+
+const anyPorts = ['--http-listen', '--smtp-listen', '--admin-listen'].map(
+  (flag) => `${flag}=127.0.0.1:0`,
+)
+
+test('a gate that cannot write its ready file says so, and ends', async () => {
+  const ended = await place.postern('dev', ...anyPorts, '--ready-file', '/nowhere/ready.json')
+  expect(ended).toMatchObject({ status: 1, stderr: expect.stringContaining('/nowhere/ready.json') })
+}, 40_000)
+
+test('a ready file that another run left is gone before anything listens', async () => {
+  const file = join(place.folder, 'ready.json')
+  writeFileSync(file, '{"http":"http://127.0.0.1:1"}')
+  const ended = await place.postern('dev', '--http-listen=192.0.2.1:1', '--ready-file', file)
+  expect(ended.status).toBe(1)
+  expect(existsSync(file)).toBe(false)
 })
