@@ -120,4 +120,14 @@ function readVersion(): string {
   return 'unknown'
 }
 
+// A reader that has left, as `head` does, has what it wanted; a gate does not stop for it.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') return
+  host.err(`postern: the answer could not be written: ${error.message}`)
+  process.once('exit', () => {
+    process.exitCode = 1
+  })
+})
+process.stderr.on('error', () => {})
+
 process.exitCode = await runCli(process.argv.slice(2), host)

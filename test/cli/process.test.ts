@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createWorkplace, type Workplace } from '../helpers/program.ts'
+import { createWorkplace, runProgram, type Workplace } from '../helpers/program.ts'
 
 /** How the process behaves where its surroundings are not as usual. */
 
@@ -40,3 +42,37 @@ test('a ready file that another run left is gone before anything listens', async
   expect(ended.status).toBe(1)
   expect(existsSync(file)).toBe(false)
 })
+
+const program = resolve('src/postern.js')
+
+test('a reader that leaves early, as head does, is no error, also not for a running gate', async () => {
+  const { folder: cwd, environment: env } = place
+  for (const [args, ends] of [
+    [['--help'], true],
+    [['dev', ...anyPorts, '--ready-file', 'ready.json'], false],
+  ] as const) {
+    const child = spawn(process.execPath, [program, ...args], { cwd, env })
+    child.stdout.destroy()
+    let complaint = ''
+    child.stderr.on('data', (chunk) => (complaint += chunk))
+    if (!ends) {
+      await expect.poll(() => existsSync(join(cwd, 'ready.json')), { timeout: 10_000 }).toBe(true)
+      child.kill()
+    }
+    expect(await once(child, 'close')).toEqual([0, null])
+    expect(complaint).toBe('')
+  }
+}, 40_000)
+
+test.skipIf(!existsSync('/dev/full'))(
+  'an answer that could not be written is exit status 1',
+  async () => {
+    const command = `"${process.execPath}" "${program}" account list > /dev/full`
+    const ended = await runProgram('/bin/sh', ['-c', command], {
+      cwd: place.folder,
+      env: place.environment,
+    })
+    expect(ended.status).toBe(1)
+    expect(ended.stderr).toMatch(/^postern: .*ENOSPC.*\n$/)
+  },
+)
