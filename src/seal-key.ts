@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseSealKey, sealKeyBytes } from './assertion/seal.ts'
 import type { Random } from './random.ts'
@@ -26,12 +26,17 @@ export function readSealKey(
   return key
 }
 
-/** Of two processes that start at once one makes the file, and both read that one. */
+/** The file appears whole or not at all. Of two processes that start at once one makes it, and both read that one. */
 function createKeyFile(file: string, content: string) {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const draft = `${file}.${process.pid}.tmp`
+  // On the disk before the database holds anything that only this key opens.
+  writeFileSync(draft, `${content}\n`, { mode: 0o600, flush: true })
   try {
-    writeFileSync(file, `${content}\n`, { mode: 0o600, flag: 'wx' })
+    linkSync(draft, file)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(draft)
   }
 }

@@ -22,7 +22,8 @@ export async function applyMigrations(database: Database): Promise<string[]> {
   const { dialect } = database
   return database.write(async ({ db }) => {
     // The migrator's own lock comes after its tables, and two that make those at once collide. On SQLite a change is alone.
-    if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${migrationLock})`.execute(db)
+    if (dialect === 'postgres')
+      await sql`select pg_advisory_xact_lock(${migrationLock})`.execute(db)
     const provider = { getMigrations: async () => migrations(dialect) }
     const { error, results = [] } = await new Migrator({ db, provider }).migrateToLatest()
     if (error !== undefined) throw error
