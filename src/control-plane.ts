@@ -49,8 +49,7 @@ export async function openControlPlane(
       announce,
       holdMs: config.leaseMs + config.outage.graceMs,
     })
-    const mayCreate = store.dialect === 'sqlite'
-    const seal = lazySeal(() => readSealKey(config.sealKeyFile, { mayCreate, random }))
+    const seal = lazySeal(() => openSeal(config, store, { clock, random }))
     const { tokenPrefix, resetWindowMs } = config
     const mint = createMint({
       random,
@@ -100,15 +99,30 @@ async function openDatabase(url: string): Promise<{ store: Store; applied: strin
   }
 }
 
+/**
+ * The signing key in the store is the proof of the seal key: a wrong one would seal what nobody else could open, and is
+ * found before it seals anything. So the signing key is made with the first thing that is sealed.
+ */
+async function openSeal(config: Config, store: Store, { clock, random }: System): Promise<Seal> {
+  const inUse = (await store.listSecrets('signing-key')).length > 0
+  const mayCreate = store.dialect === 'sqlite'
+  const seal = createSeal(readSealKey(config.sealKeyFile, { mayCreate, inUse, random }))
+  await createKeyRing({ secrets: store, seal, clock }).current()
+  return seal
+}
+
 /** Most commands never seal or open anything, and must not fail for want of the key. */
-function lazySeal(readKey: () => Uint8Array): Seal {
-  let made: Seal | undefined
+function lazySeal(open: () => Promise<Seal>): Seal {
+  let opening: Promise<Seal> | undefined
   function seal() {
-    made ??= createSeal(readKey())
-    return made
+    opening ??= open().catch((error) => {
+      opening = undefined
+      throw error
+    })
+    return opening
   }
   return {
-    close: async (plaintext) => seal().close(plaintext),
-    open: async (sealed) => seal().open(sealed),
+    close: async (plaintext) => (await seal()).close(plaintext),
+    open: async (sealed) => (await seal()).open(sealed),
   }
 }

@@ -5,13 +5,27 @@ import type { Random } from './random.ts'
 
 /**
  * Reads the seal key, or makes it where it may be made. A fleet shares one file, so that with PostgreSQL it has to be there:
- * a node that made its own could not open what the others sealed.
+ * a node that made its own could not open what the others sealed. Nor may one be made for a database that is in use.
  */
 export function readSealKey(
   file: string,
-  { mayCreate, random }: { readonly mayCreate: boolean; readonly random: Pick<Random, 'bytes'> },
+  {
+    mayCreate,
+    inUse,
+    random,
+  }: {
+    readonly mayCreate: boolean
+    /** The database holds what was sealed already. */
+    readonly inUse: boolean
+    readonly random: Pick<Random, 'bytes'>
+  },
 ): Uint8Array {
   if (!existsSync(file)) {
+    if (inUse) {
+      throw new Error(
+        `POSTERN_SEAL_KEY_FILE ${file} does not exist: name the file that the gate of this database uses`,
+      )
+    }
     if (!mayCreate) {
       throw new Error(
         `POSTERN_SEAL_KEY_FILE ${file} does not exist: make it once with "openssl rand -base64 32", and give every node the same`,
