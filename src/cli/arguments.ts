@@ -40,8 +40,10 @@ export function readDuration(text: string): number {
 /** An ISO 8601 instant in the future, or `never`. Answers milliseconds since the epoch, or null. */
 export function readExpiry(text: string, now: number): number | null {
   if (text === 'never') return null
-  const at = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : NaN
-  if (Number.isNaN(at)) {
+  const day = /^(\d{4}-\d\d-\d\d)(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.exec(text)?.[1]
+  const at = day === undefined ? Number.NaN : Date.parse(text)
+  // Date.parse takes 30 February for 2 March.
+  if (Number.isNaN(at) || !new Date(Date.parse(`${day}`)).toISOString().startsWith(`${day}`)) {
     throw new UsageError(`"${text}" is not a date such as 2027-06-01 or 2027-06-01T12:00:00Z`)
   }
   if (at <= now) throw new UsageError('the expiry must be in the future')

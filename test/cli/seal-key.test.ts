@@ -45,7 +45,9 @@ test('nothing is sealed under a key that does not open what the database holds',
     await elsewhere.remove()
   }
   expect(await place.json('token', 'list')).toHaveLength(1)
-  expect(await place.json('token', 'reveal', String(token.id))).toMatchObject({ token: token.token })
+  expect(await place.json('token', 'reveal', String(token.id))).toMatchObject({
+    token: token.token,
+  })
 }, 30_000)
 
 test('a process that ends while it makes the key file leaves no half of one', async () => {
