@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Clock } from '../clock.ts'
+import { nameProblem } from '../core/token-name.ts'
 import type { Actor } from '../service/ports.ts'
 import { accountCommands } from './account.ts'
 import {
@@ -92,10 +93,10 @@ async function dispatch(args: readonly string[], host: CliHost): Promise<number>
   if (positionals.length !== expected.length) {
     throw new UsageError(`usage: postern ${[command.name, ...expected].join(' ')} [options]`)
   }
+  const actor: Actor = { name: operatorName(values, host), origin: 'cli' }
   const operations = await host.open(settingValues(values, host))
   try {
     const { readStandardInput, clock } = host
-    const actor: Actor = { name: operatorName(values, host), origin: 'cli' }
     const context = { operations, actor, clock, positionals, values, readStandardInput }
     const output = await command.run(context)
     host.out(values.json === true ? JSON.stringify(output.json) : output.text)
@@ -167,5 +168,8 @@ function settingValues(values: OptionValues, { settingFlags }: CliHost): Setting
 
 function operatorName(values: OptionValues, host: CliHost): string {
   const name = values.as
-  return typeof name === 'string' && name.trim() !== '' ? name : host.operator
+  if (typeof name !== 'string') return host.operator
+  const problem = nameProblem(name)
+  if (problem !== undefined) throw new UsageError(`--as: ${problem}`)
+  return name
 }

@@ -42,6 +42,8 @@ describe('a wrong call is exit status 2, with a sentence, and changes nothing', 
     [['domain', 'add', 'no_domain'], 'not a domain name'],
     [['domain', 'add', '1.2.3.4'], 'not a domain name'],
     [['domain', 'add', 'acme.test', '--account', 'x'], 'must be a number'],
+    [['account', 'create', 'x', '--as', 'a\u001b[2Jb'], '--as: name contains a control character'],
+    [['account', 'create', 'x', '--as', ' '], "--as: name can't be blank"],
     [['explain', '--from', 'a@acme.test'], '--token'],
     [['serve', 'now'], 'takes no "now"'],
   ])('postern %j', async (args, sentence) => {
