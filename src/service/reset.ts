@@ -4,7 +4,7 @@ import type { IssuedToken } from './issue.ts'
 import type { Mint } from './mint.ts'
 import type { Actor, Change, Confirm, IdempotencyKey, Registry, TokenRecord } from './ports.ts'
 
-/** A window may be extended to at most this long after the reset. */
+/** A window ends at most this long after the reset. */
 export const longestWindowMs = 30 * 24 * 3_600_000
 
 /**
@@ -43,7 +43,11 @@ export function createReset({ registry, mint, confirm, clock, resetWindowMs }: R
       const fresh = await mint.make(key, { reset: request })
       const { kept: token, once } = fresh
       const at = clock.now()
-      const windowEndsAt = at + Math.min(windowMs, longestWindowMs)
+      const windowEndsAt = at + windowMs
+      const latest = at + longestWindowMs
+      if (windowEndsAt > latest) {
+        return { done: false, refusal: { reason: 'window-too-long', latest } }
+      }
       const change = { tokenId, windowEndsAt, ...rest, token, once, actor, at }
       const reset = await confirmEnd(registry.resetToken(change), windowEndsAt)
       const bearerToken = await mint.secretOf(reset, fresh)

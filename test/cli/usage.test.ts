@@ -58,6 +58,7 @@ describe('a refused call is exit status 1, with a sentence that says what to do'
     [['token', 'show', '999'], 'there is no such token'],
     [['token', 'delete', '999'], 'there is no such token'],
     [['token', 'reset', '999'], 'there is no such token'],
+    [['token', 'reset', '1', '--window', '31d'], 'a reset window may last until'],
     [['domain', 'add', 'acme.test'], 'belongs to an account already'],
     [['domain', 'add', 'other.test', '--account', '99'], 'there is no such account'],
     [['domain', 'remove', 'nowhere.test'], 'there is no domain nowhere.test'],
