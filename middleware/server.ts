@@ -32,6 +32,8 @@ const headersTimeoutMs = 15_000
 const requestTimeoutMs = 300_000
 const keepAliveTimeoutMs = 65_000
 const maxHeaderBytes = 32 * 1024
+/** How long a client may take to close a connection that the gate has ended. */
+const lingerMs = 1_000
 
 /**
  * The listening socket of the HTTP gateway: everything about connections, nothing about tokens.
@@ -41,12 +43,17 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
   let closing = false
   /** What is still to be answered on each socket. */
   const pending = new WeakMap<Duplex, Set<ServerResponse>>()
+  /** The request that came last on each socket. */
+  const latest = new WeakMap<Duplex, IncomingMessage>()
+  /** Sockets whose bytes the parser no longer understands: it complains of each piece that still comes. */
+  const refused = new WeakSet<Duplex>()
 
   function serve(incoming: IncomingMessage, outgoing: ServerResponse) {
     const startedAt = clock.monotonic()
     metrics.inFlight('http', 1)
     const onSocket = pending.get(incoming.socket) ?? new Set()
     pending.set(incoming.socket, onSocket.add(outgoing))
+    latest.set(incoming.socket, incoming)
     if (closing) outgoing.shouldKeepAlive = false
     outgoing.once('finish', () => drain(incoming, options.maxDrainBytes))
     outgoing.once('close', () => {
@@ -60,10 +67,24 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
     listener(incoming, outgoing)
   }
 
-  /** What the parser refuses may be the body of a request that is being handled: then no answer may have begun. */
-  function mayAnswer(socket: Duplex): boolean {
-    const onSocket = [...(pending.get(socket) ?? [])]
-    return onSocket.length < 2 && onSocket.every((outgoing) => !outgoing.headersSent)
+  /** The last answer on a socket, given only where the client would take it for the right request. */
+  function refuseBytes(socket: Duplex, answer: string) {
+    if (refused.has(socket)) return
+    refused.add(socket)
+    // After CONNECT nobody else would notice that the client is gone.
+    socket.on('error', () => socket.destroy())
+    const unanswered = [...(pending.get(socket) ?? [])]
+    const last = unanswered.at(-1)
+    if (latest.get(socket)?.complete === false) {
+      // They are the body of a request: it gets this answer if it has none yet, and its turn has come.
+      if (unanswered.length === 1 && last?.headersSent === false) endWith(socket, answer)
+      else socket.destroy()
+    } else if (last === undefined) {
+      endWith(socket, answer)
+    } else {
+      // They follow requests that are whole, which must not be told that they were malformed.
+      last.once('close', () => endWith(socket, answer))
+    }
   }
 
   const limits = {
@@ -92,11 +113,10 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
       .end(body)
   })
   server.on('clientError', (error: Error & { code?: string }, socket) => {
-    if (socket.writable && mayAnswer(socket)) socket.end(clientErrorAnswer(error.code))
-    else socket.destroy()
+    refuseBytes(socket, clientErrorAnswer(error.code))
   })
   server.on('connect', (_incoming, socket: Duplex) => {
-    socket.end(rawAnswer(404, 'Not Found', 'Not Found'))
+    refuseBytes(socket, rawAnswer(404, 'Not Found', 'Not Found'))
   })
 
   return {
@@ -142,6 +162,19 @@ function drain(incoming: IncomingMessage, maxBytes: number) {
   })
   incoming.on('error', () => {})
   incoming.resume()
+}
+
+/** Says a last word on a socket that Node's server no longer looks after: the client may never close its side. */
+function endWith(socket: Duplex, answer: string) {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  // Bytes that were not read would turn the end into a reset, and the client might lose the answer.
+  socket.resume()
+  socket.end(answer)
+  const linger = setTimeout(() => socket.destroy(), lingerMs)
+  socket.once('close', () => clearTimeout(linger))
 }
 
 /** What Node's parser refuses never becomes a request; it is answered here, in the shape of every other refusal. */

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startHttpGateway, type TestHttpGateway } from '../helpers/http-gateway.ts'
 import { createMemoryLookup } from '../helpers/memory-lookup.ts'
@@ -52,6 +54,35 @@ async function ask(odd: Odd): Promise<RawAnswer> {
   const [answer] = await rawHttp(gate.url, [`${head.join('\r\n')}\r\n${odd.more ?? ''}\r\n`, sent])
   if (answer === undefined) throw new Error('the connection was closed without an answer')
   return answer
+}
+
+function sendRequest() {
+  return `POST /api/send HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+}
+
+/** A client that writes this, and keeps its side open whatever the server does. */
+function hold(parts: readonly (string | Buffer)[]) {
+  const { hostname, port } = new URL(gate.url)
+  const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+  let received = ''
+  socket.on('data', (chunk) => {
+    received += chunk.toString('latin1')
+  })
+  socket.on('error', () => {})
+  for (const part of parts) socket.write(part)
+  const statuses = () =>
+    [...received.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, code]) => Number(code))
+  return {
+    socket,
+    statuses,
+    /** The server has closed its side. */
+    ended: new Promise((resolve) => socket.once('end', resolve).once('close', resolve)),
+    /** The connection is gone. */
+    closed: new Promise((resolve) => socket.once('close', resolve)),
+    async answered(count: number) {
+      while (statuses().length < count) await once(socket, 'data')
+    },
+  }
 }
 
 function expectRefusal(answer: RawAnswer, status: number) {
@@ -422,6 +453,49 @@ describe('a connection stays usable, or is closed', () => {
     upstream.seen.length = 0
     expectRefusal(await ask({ line: 'POST /api/send HTTP/1.0', host: '' }), 400)
   })
+
+  test.each([
+    ['nonsense\r\n\r\n', 400],
+    ['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 404],
+  ])(
+    '%j behind a whole request is refused after its answer, not instead of it',
+    async (more, status) => {
+      const answers = await rawHttp(gate.url, sendRequest() + more, { answers: 2 })
+      expect(answers.map((answer) => answer.status)).toEqual([200, status])
+      expect(upstream.seen).toHaveLength(1)
+    },
+  )
+
+  test('a request that was refused early gets no second answer for the rest of its body', async () => {
+    const client = hold([
+      'POST /api/send HTTP/1.1\r\nHost: a\r\nApi-Token: wrong\r\nTransfer-Encoding: chunked\r\n\r\n',
+    ])
+    await client.answered(1)
+    client.socket.write('zz\r\n')
+    await client.ended
+    expect(client.statuses()).toEqual([401])
+  })
+
+  test('CONNECT and a reset do not end the process', async () => {
+    for (let i = 0; i < 20; i++) {
+      const { socket } = hold(['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 'x'.repeat(i * 5_000)])
+      await once(socket, 'connect')
+      socket.resetAndDestroy()
+    }
+    expect((await ask({})).status).toBe(200)
+  })
+
+  test.each(['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 'nonsense\r\n\r\n'])(
+    'a client that was refused and stays is cut off: %j',
+    async (request) => {
+      const client = hold([request])
+      await client.ended
+      // Only a socket that the server has let go of answers with a reset.
+      const nagging = setInterval(() => client.socket.write('x'), 50)
+      await client.closed
+      clearInterval(nagging)
+    },
+  )
 
   test('bytes that are no HTTP are 400', async () => {
     const [answer] = await rawHttp(
