@@ -55,7 +55,8 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
     pending.set(incoming.socket, onSocket.add(outgoing))
     latest.set(incoming.socket, incoming)
     if (closing) outgoing.shouldKeepAlive = false
-    outgoing.once('finish', () => drain(incoming, options.maxDrainBytes))
+    // Before Node's own listener, which would read on without end and without telling.
+    outgoing.prependOnceListener('finish', () => drain(incoming, options.maxDrainBytes))
     outgoing.once('close', () => {
       metrics.inFlight('http', -1)
       onSocket.delete(outgoing)
@@ -161,6 +162,8 @@ function drain(incoming: IncomingMessage, maxBytes: number) {
     if (rest < 0) incoming.socket.destroy()
   })
   incoming.on('error', () => {})
+  // At once: Node takes a request that nobody has begun to read for one that nobody will.
+  incoming.read(0)
   incoming.resume()
 }
 

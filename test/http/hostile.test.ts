@@ -476,6 +476,23 @@ describe('a connection stays usable, or is closed', () => {
     expect(client.statuses()).toEqual([401])
   })
 
+  test.each([
+    ['by its credential', 'Api-Token: wrong\r\nContent-Length: 1000000000'],
+    [
+      'by its length',
+      `Api-Token: ${token}\r\nContent-Type: application/json\r\nContent-Length: 1000000000`,
+    ],
+    ['for its credential, in chunks', 'Api-Token: wrong\r\nTransfer-Encoding: chunked'],
+  ])('a body without end is cut off after the request was refused %s', async (_name, fields) => {
+    const client = hold([`POST /api/send HTTP/1.1\r\nHost: a\r\n${fields}\r\n\r\n`])
+    await client.answered(1)
+    const piece = `8000\r\n${' '.repeat(0x8000)}\r\n`
+    const sending = setInterval(() => client.socket.write(piece), 1)
+    await client.closed
+    clearInterval(sending)
+    expect(client.socket.bytesWritten).toBeLessThan(1_000_000 + 100_000)
+  })
+
   test('CONNECT and a reset do not end the process', async () => {
     for (let i = 0; i < 20; i++) {
       const { socket } = hold(['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 'x'.repeat(i * 5_000)])
