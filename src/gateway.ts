@@ -282,6 +282,14 @@ function hostPort(host: string, port: number): string {
 /** Tells whoever waits for it that everything listens: whole or not at all. */
 export function writeReadyFile(file: string, content: Readonly<Record<string, unknown>>) {
   const draft = `${file}.${process.pid}.tmp`
-  writeFileSync(draft, `${JSON.stringify(content)}\n`, { mode: 0o600 })
-  renameSync(draft, file)
+  try {
+    writeFileSync(draft, `${JSON.stringify(content)}\n`, { mode: 0o600 })
+    renameSync(draft, file)
+  } catch (error) {
+    throw new Error(`POSTERN_READY_FILE cannot be written: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

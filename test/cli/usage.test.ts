@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWorkplace, type Workplace } from '../helpers/program.ts'
 
+/** Listeners that collide with nothing. */
+const anyPorts = ['http', 'smtp', 'admin'].flatMap((edge) => [`--${edge}-listen`, '127.0.0.1:0'])
+
 let place: Workplace
 
 beforeAll(async () => {
@@ -108,6 +111,14 @@ test('serve names every problem of its settings at once, and starts nothing', as
   ]) {
     expect(stderr).toContain(variable)
   }
+})
+
+test('a gate that cannot write its ready file says so, and does not stay behind', async () => {
+  const readyFile = '/nowhere/ready.json'
+  const { status, stderr } = await place.postern('dev', ...anyPorts, '--ready-file', readyFile)
+  expect(status).toBe(1)
+  expect(stderr).toContain('POSTERN_READY_FILE')
+  expect(stderr).toContain(readyFile)
 })
 
 test('a setting whose name is spelled wrong is pointed out', async () => {
