@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { logLevels } from './log.ts'
+import { fileProblems } from './setting-files.ts'
 import * as parse from './setting-parsers.ts'
 
 /**
@@ -219,6 +220,7 @@ export type Sources = readonly Readonly<Record<string, string | undefined>>[]
 /** Reads every setting, and says every problem at once, each with its setting's name. */
 export function parseConfig(mode: Mode, sources: Sources): ConfigResult {
   const problems: string[] = []
+  const unreadable = new Set<string>()
   const values: Record<string, unknown> = { mode }
   for (const [key, setting] of Object.entries<Setting<unknown>>(settings)) {
     const given = sources.map((source) => source[setting.variable]).find((value) => value)
@@ -228,13 +230,21 @@ export function parseConfig(mode: Mode, sources: Sources): ConfigResult {
     try {
       values[key] = setting.parse(chosen)
     } catch (error) {
+      unreadable.add(setting.variable)
       problems.push(`${setting.variable} ${error instanceof Error ? error.message : error}`)
     }
   }
   const config = Object.freeze(values) as Config
-  problems.push(...contradictions(config))
+  // One problem a setting: what was given, and is wrong, is not missing too.
+  problems.push(...contradictions(config).filter((problem) => !unreadable.has(firstWord(problem))))
+  // A command beside the gate may run as someone who cannot read all of its files, and does not need them.
+  if (mode !== 'tool') problems.push(...fileProblems(config))
   if (problems.length > 0) return { ok: false, problems }
   return { ok: true, config, warnings: [...unknownVariables(sources), ...doubts(config)] }
+}
+
+function firstWord(text: string): string {
+  return text.split(' ', 1)[0] ?? ''
 }
 
 /** What no setting can know by itself. */

@@ -105,8 +105,8 @@ async function openDatabase(url: string): Promise<{ store: Store; applied: strin
  */
 async function openSeal(config: Config, store: Store, { clock, random }: System): Promise<Seal> {
   const inUse = (await store.listSecrets('signing-key')).length > 0
-  const mayCreate = store.dialect === 'sqlite'
-  const seal = createSeal(readSealKey(config.sealKeyFile, { mayCreate, inUse, random }))
+  const makeWith = store.dialect === 'sqlite' ? random : undefined
+  const seal = createSeal(readSealKey(config.sealKeyFile, { makeWith, inUse }))
   await createKeyRing({ secrets: store, seal, clock }).current()
   return seal
 }

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { getRequestListener } from '@hono/node-server'
 import { createHttpApp, type Stream } from '../middleware/gateway.ts'
 import { createGatewayServer } from '../middleware/server.ts'
@@ -11,6 +11,7 @@ import type { Log } from './log.ts'
 import { joinFleet, type Membership } from './membership.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createSweeper } from './service/sweep.ts'
+import { readHeadersFile, readUpstreamCa } from './setting-files.ts'
 import type { HttpUpstream, ListenAddress, SmtpUpstream } from './setting-parsers.ts'
 import { openTlsFiles, type TlsFiles } from './tls-files.ts'
 
@@ -127,7 +128,7 @@ async function startHttp(
       maxBodyBytes: config.maxBodyBytes,
       forbiddenStatus: config.httpForbiddenStatus === '401' ? 401 : 403,
       upstreamTimeoutMs: config.upstreamTimeoutMs,
-      upstreamCa: readOptional(config.upstreamCa),
+      upstreamCa: readUpstreamCa(config.upstreamCa),
     })
     const listenOn = async (address: ListenAddress, pair: TlsFiles | undefined) => {
       const server = createGatewayServer(
@@ -170,7 +171,7 @@ async function startSmtp(
   if (upstreams.smtp === undefined || listeners.length === 0) {
     return { addresses: { smtp: null, smtps: null }, close: async () => {} }
   }
-  const ca = readOptional(config.upstreamCa)
+  const ca = readUpstreamCa(config.upstreamCa)
   const trusting = ca === undefined ? {} : { ca }
   const bulk = config.upstreamSmtpBulk
   const gateway = createSmtpGateway(deps, {
@@ -256,23 +257,6 @@ function streamHosts(config: Config): ReadonlyMap<string, Stream> {
     ...(config.hostsBulk ?? []).map((host) => [host, 'bulk'] as const),
     ...(config.hostsSandbox ?? []).map((host) => [host, 'sandbox'] as const),
   ])
-}
-
-/** `Name: value` lines; empty ones and those that start with # are skipped. */
-function readHeadersFile(file: string | undefined): [string, string][] {
-  const lines = (readOptional(file) ?? '').split(/\r?\n/).map((line) => line.trim())
-  return lines
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => {
-      const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([\x20-\x7e\t]+)$/.exec(line)
-      // The line is not shown: it may hold a credential.
-      if (match === null) throw new Error(`${file}: each line must be "Name: value"`)
-      return [match[1] ?? '', match[2] ?? '']
-    })
-}
-
-function readOptional(file: string | undefined): string | undefined {
-  return file === undefined ? undefined : readFileSync(file, 'utf8')
 }
 
 function hostPort(host: string, port: number): string {

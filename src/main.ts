@@ -78,13 +78,22 @@ async function startServe(config: Config, deps: Parameters<typeof startGateway>[
 
 function readConfig(mode: Mode, flags: SettingValues): Config {
   const file = flags[configFileVariable] ?? process.env[configFileVariable]
-  const fromFile = file === undefined ? {} : parseEnv(readFileSync(file, 'utf8'))
+  const fromFile = file === undefined ? {} : readSettingsFile(file)
   const result = parseConfig(mode, [flags, process.env, fromFile])
   if (!result.ok) {
     throw new Error(`the settings do not work:\n${result.problems.map((p) => `  ${p}`).join('\n')}`)
   }
   if (mode !== 'tool') for (const warning of result.warnings) host.err(`postern: ${warning}`)
   return result.config
+}
+
+function readSettingsFile(file: string) {
+  try {
+    return parseEnv(readFileSync(file, 'utf8'))
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error
+    throw new Error(`the file of --config or ${configFileVariable} cannot be read: ${reason}`)
+  }
 }
 
 /** The second signal ends the process at once, as people expect of Ctrl-C. */

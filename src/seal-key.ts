@@ -4,21 +4,19 @@ import { parseSealKey, sealKeyBytes } from './assertion/seal.ts'
 import type { Random } from './random.ts'
 
 /**
- * Reads the seal key, or makes it where it may be made. A fleet shares one file, so that with PostgreSQL it has to be there:
- * a node that made its own could not open what the others sealed. Nor may one be made for a database that is in use.
+ * Reads the seal key, or makes it where `makeWith` is given. A fleet shares one file, so that with PostgreSQL it has to be
+ * there: a node that made its own could not open what the others sealed. Nor may one be made for a database that is in use.
  */
 export function readSealKey(
   file: string,
   {
-    mayCreate,
-    inUse,
-    random,
+    makeWith,
+    inUse = false,
   }: {
-    readonly mayCreate: boolean
+    readonly makeWith?: Pick<Random, 'bytes'> | undefined
     /** The database holds what was sealed already. */
-    readonly inUse: boolean
-    readonly random: Pick<Random, 'bytes'>
-  },
+    readonly inUse?: boolean
+  } = {},
 ): Uint8Array {
   if (!existsSync(file)) {
     if (inUse) {
@@ -26,12 +24,12 @@ export function readSealKey(
         `POSTERN_SEAL_KEY_FILE ${file} does not exist: name the file that the gate of this database uses`,
       )
     }
-    if (!mayCreate) {
+    if (makeWith === undefined) {
       throw new Error(
         `POSTERN_SEAL_KEY_FILE ${file} does not exist: make it once with "openssl rand -base64 32", and give every node the same`,
       )
     }
-    createKeyFile(file, Buffer.from(random.bytes(sealKeyBytes)).toString('base64'))
+    createKeyFile(file, Buffer.from(makeWith.bytes(sealKeyBytes)).toString('base64'))
   }
   const key = parseSealKey(readFileSync(file, 'utf8'))
   if (key === undefined) {

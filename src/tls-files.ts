@@ -51,7 +51,8 @@ export function openTlsFiles(certFile: string, keyFile: string, log: Log): TlsFi
   }
 }
 
-function readPair(certFile: string, keyFile: string): KeyPair {
+/** Throws when one cannot be read, or they do not belong together. */
+export function readPair(certFile: string, keyFile: string): KeyPair {
   const pair = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
   createSecureContext(pair)
   return pair

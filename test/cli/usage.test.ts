@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWorkplace, type Workplace } from '../helpers/program.ts'
 
@@ -113,6 +115,35 @@ test('serve names every problem of its settings at once, and starts nothing', as
   }
 })
 
+test('serve names every file that it cannot use, with its setting', async () => {
+  writeFileSync(join(place.folder, 'no.pem'), 'not a certificate')
+  writeFileSync(join(place.folder, 'headers'), 'Authorization: Bearer secret\nsecret\n')
+  const { status, stderr } = await place.postern(
+    ...['serve', ...anyPorts],
+    ...['--upstream-http', 'http://127.0.0.1:9', '--upstream-smtp', 'smtp://127.0.0.1:9'],
+    ...['--tls-cert', '/nowhere/tls.crt', '--tls-key', '/nowhere/tls.key'],
+    ...['--admin-tls-cert', 'no.pem', '--admin-tls-key', 'no.pem'],
+    ...['--upstream-ca', 'no.pem', '--upstream-http-headers-file', 'headers'],
+    ...['--database-url', 'postgres://127.0.0.1:9/x', '--seal-key-file', '/nowhere/seal.key'],
+  )
+  expect(status).toBe(1)
+  for (const sentence of [
+    'POSTERN_TLS_CERT and POSTERN_TLS_KEY cannot be used',
+    'POSTERN_ADMIN_TLS_CERT and POSTERN_ADMIN_TLS_KEY cannot be used',
+    'POSTERN_UPSTREAM_CA cannot be used',
+    'POSTERN_UPSTREAM_HTTP_HEADERS_FILE cannot be used',
+    'POSTERN_SEAL_KEY_FILE /nowhere/seal.key does not exist',
+  ]) {
+    expect(stderr).toContain(sentence)
+  }
+  expect(stderr).not.toContain('secret')
+})
+
+test('a setting that is wrong is not said to be missing too', async () => {
+  const { stderr } = await place.postern('serve', '--upstream-smtp', 'http://relay')
+  expect(stderr.match(/POSTERN_UPSTREAM_SMTP/g)).toHaveLength(1)
+})
+
 test('a gate that cannot write its ready file says so, and does not stay behind', async () => {
   const readyFile = '/nowhere/ready.json'
   const { status, stderr } = await place.postern('dev', ...anyPorts, '--ready-file', readyFile)
@@ -134,7 +165,6 @@ test('a setting whose name is spelled wrong is pointed out', async () => {
 test('flags beat the environment, and the environment beats the file', async () => {
   const other = createWorkplace({ POSTERN_TOKEN_PREFIX: 'env_' })
   try {
-    const { writeFileSync } = await import('node:fs')
     writeFileSync(
       `${other.folder}/settings`,
       'POSTERN_TOKEN_PREFIX=file_\nPOSTERN_SEAL_TOKENS=false\n',

@@ -1,0 +1,76 @@
+import { X509Certificate } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import type { Config } from './config.ts'
+import { readSealKey } from './seal-key.ts'
+import { readPair } from './tls-files.ts'
+
+/** The files that settings name. Each reader throws an error that begins with its setting's name. */
+
+/** `Name: value` lines; empty ones and those that start with # are skipped. */
+export function readHeadersFile(file: string | undefined): [string, string][] {
+  return naming('POSTERN_UPSTREAM_HTTP_HEADERS_FILE', () =>
+    (readOptional(file) ?? '')
+      .split(/\r?\n/)
+      .map((line) => line.trim())
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => {
+        const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([\x20-\x7e\t]+)$/.exec(line)
+        // The line is not shown: it may hold a credential.
+        if (match === null) throw new Error(`${file} must hold lines of "Name: value"`)
+        return [match[1] ?? '', match[2] ?? '']
+      }),
+  )
+}
+
+/** PEM. Node takes a text without any certificate for "trust nobody", and without a word. */
+export function readUpstreamCa(file: string | undefined): string | undefined {
+  return naming('POSTERN_UPSTREAM_CA', () => {
+    const pem = readOptional(file)
+    if (pem !== undefined) new X509Certificate(pem)
+    return pem
+  })
+}
+
+/** Opens every file that a setting names, so that what is wrong with it is said with all other problems. */
+export function fileProblems(config: Config): string[] {
+  const problems: string[] = []
+  function attempt(open: () => unknown) {
+    try {
+      open()
+    } catch (error) {
+      problems.push(reason(error))
+    }
+  }
+  attempt(() => readHeadersFile(config.upstreamHttpHeadersFile))
+  attempt(() => readUpstreamCa(config.upstreamCa))
+  for (const [names, cert, key] of [
+    ['POSTERN_TLS_CERT and POSTERN_TLS_KEY', config.tlsCert, config.tlsKey],
+    ['POSTERN_ADMIN_TLS_CERT and POSTERN_ADMIN_TLS_KEY', config.adminTlsCert, config.adminTlsKey],
+  ] as const) {
+    if (cert !== undefined && key !== undefined) {
+      attempt(() => naming(names, () => readPair(cert, key)))
+    }
+  }
+  const { databaseUrl, sealKeyFile } = config
+  // On SQLite a missing one is made on first use.
+  if (existsSync(sealKeyFile ?? '') || databaseUrl?.startsWith('postgres')) {
+    attempt(() => readSealKey(sealKeyFile))
+  }
+  return problems
+}
+
+function naming<T>(variables: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new Error(`${variables} cannot be used: ${reason(error)}`, { cause: error })
+  }
+}
+
+function readOptional(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : readFileSync(file, 'utf8')
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
