@@ -137,7 +137,8 @@ async function startHttp(
       )
       closers.push(() => server.close(config.shutdownTimeoutMs))
       pair?.onChange((renewed) => server.renew(renewed))
-      const { host, port } = await server.listen()
+      const variable = pair === undefined ? 'POSTERN_HTTP_LISTEN' : 'POSTERN_HTTPS_LISTEN'
+      const { host, port } = await naming(variable, server.listen())
       return `${pair === undefined ? 'http' : 'https'}://${hostPort(host, port)}`
     }
     if (config.httpListen !== undefined) {
@@ -187,7 +188,12 @@ async function startSmtp(
     upstreamTimeoutMs: config.upstreamTimeoutMs,
     ...(tls === undefined ? {} : { tls }),
   })
-  const bound = await gateway.listen()
+  const variables = Object.entries({
+    POSTERN_SMTP_LISTEN: config.smtpListen,
+    POSTERN_SMTPS_LISTEN: config.smtpsListen,
+    POSTERN_SMTP_LISTEN_BULK: config.smtpListenBulk,
+  }).flatMap(([variable, given]) => (given === undefined ? [] : [variable]))
+  const bound = await naming(variables.join(' or '), gateway.listen())
   const shown = (implicitTls: boolean) => {
     const first = bound.find((listener) => listener.implicitTls === implicitTls)
     return first === undefined ? null : hostPort(first.host, first.port)
@@ -234,7 +240,7 @@ async function startAdmin(
     { ...config.adminListen, tls: tls?.current(), maxDrainBytes: 0 },
   )
   tls?.onChange((renewed) => server.renew(renewed))
-  const { host, port } = await server.listen()
+  const { host, port } = await naming('POSTERN_ADMIN_LISTEN', server.listen())
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${hostPort(host, port)}`,
     async close() {
@@ -271,6 +277,15 @@ export function writeReadyFile(file: string, content: Readonly<Record<string, un
     renameSync(draft, file)
   } catch (error) {
     throw new Error(`POSTERN_READY_FILE cannot be written: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** A port that is taken is the most common fault of a start: the error says which setting moves it. */
+async function naming<T>(variable: string, listening: Promise<T>): Promise<T> {
+  try {
+    return await listening
+  } catch (error) {
+    throw new Error(`${variable} cannot be used: ${reasonOf(error)}`, { cause: error })
   }
 }
 

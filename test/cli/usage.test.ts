@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWorkplace, type Workplace } from '../helpers/program.ts'
@@ -143,6 +145,21 @@ test('a setting that is wrong is not said to be missing too', async () => {
   const { stderr } = await place.postern('serve', '--upstream-smtp', 'http://relay')
   expect(stderr.match(/POSTERN_UPSTREAM_SMTP/g)).toHaveLength(1)
 })
+
+test.each(['http', 'smtp', 'admin'])(
+  'a taken port is said with the setting that moves it: %s',
+  async (edge) => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+    const flags = [...anyPorts, `--${edge}-listen`, address]
+    const { status, stderr } = await place.postern('dev', ...flags)
+    taken.close()
+    expect(status).toBe(1)
+    expect(stderr).toContain(`POSTERN_${edge.toUpperCase()}_LISTEN cannot be used`)
+    expect(stderr).toContain(address)
+  },
+)
 
 test('a gate that cannot write its ready file says so, and does not stay behind', async () => {
   const readyFile = '/nowhere/ready.json'
