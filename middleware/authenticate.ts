@@ -4,14 +4,13 @@ import type { Clock } from '../src/clock.ts'
 import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
 import { refuseDenial, refuseUndecided } from './challenge.ts'
 import type { GateEnv } from './context.ts'
-import type { DecisionReport } from './report.ts'
+import type { DecisionReport, FaultReport } from './report.ts'
 
 export interface AuthenticateDeps {
   readonly authenticator: Authenticator
   readonly clock: Pick<Clock, 'monotonic'>
   readonly report?: DecisionReport
-  /** Told why the gate could not find out. */
-  readonly onFault?: (fault: unknown) => void
+  readonly onFault?: FaultReport
 }
 
 /** Is the presented token alive? Asked before the body is read, so that nobody uploads 50 MB to be told no. */
@@ -29,7 +28,7 @@ async function authenticateRequest(c: Context<GateEnv>, deps: AuthenticateDeps) 
   try {
     verdict = await authenticator.authorise(c.var.digest, [])
   } catch (fault) {
-    onFault?.(fault)
+    onFault?.(c, fault)
     return refuseUndecided(c)
   }
   if (!verdict.allowed) {

@@ -86,9 +86,10 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     })
   }
 
-  function onFault(fault: unknown) {
+  function onFault(c: Context<GateEnv>, fault: unknown) {
     metrics.couldNotDecide('http')
-    log.error({ event: 'undecided', protocol: 'http', error: String(fault) })
+    const { requestId } = c.var
+    log.error({ event: 'undecided', protocol: 'http', requestId, error: String(fault) })
   }
 
   /** Finds the route and the stream; what is not listed never gets further. */
@@ -134,7 +135,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       const refused = await c.var.clearance.renew()
       if (refused !== undefined) return refused
     }
-    onFault(new Error('the decision was superseded again and again'))
+    onFault(c, new Error('the decision was superseded again and again'))
     return refuseUndecided(c)
   }
 
@@ -206,7 +207,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   app.all('*', forward)
   app.notFound((c) => refuse(c, 404, ['Not Found']))
   app.onError((fault, c) => {
-    onFault(fault)
+    onFault(c, fault)
     return refuse(c, 503, ['Service temporarily unavailable: try again'], { 'retry-after': '2' })
   })
 

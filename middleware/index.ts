@@ -9,11 +9,11 @@ import { authenticate } from './authenticate.ts'
 import { bearer } from './bearer.ts'
 import type { ForbiddenStatus } from './challenge.ts'
 import type { GateEnv } from './context.ts'
-import type { DecisionReport } from './report.ts'
+import type { DecisionReport, FaultReport } from './report.ts'
 import { sender } from './sender.ts'
 
 export type { GateEnv } from './context.ts'
-export type { DecisionReport } from './report.ts'
+export type { DecisionReport, FaultReport } from './report.ts'
 
 export interface CheckSenderOptions {
   readonly authenticator: Authenticator
@@ -23,7 +23,7 @@ export interface CheckSenderOptions {
   /** Answer to a live token that may not send as the domain. */
   readonly forbiddenStatus?: ForbiddenStatus
   readonly report?: DecisionReport
-  readonly onFault?: (fault: unknown) => void
+  readonly onFault?: FaultReport
 }
 
 /** The vendor's limit for one request. */

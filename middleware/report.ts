@@ -9,3 +9,6 @@ export type DecisionReport = (
   decision: Decision,
   ms?: number,
 ) => void
+
+/** Told why the gate could not find out. */
+export type FaultReport = (c: Context<GateEnv>, fault: unknown) => void

@@ -79,7 +79,7 @@ async function authoriseSenders(
   try {
     verdicts = await authenticator.authoriseEach(c.var.digest, senders)
   } catch (fault) {
-    onFault?.(fault)
+    onFault?.(c, fault)
     return refuseUndecided(c)
   }
   const ms = clock.monotonic() - startedAt

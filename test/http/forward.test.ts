@@ -220,6 +220,8 @@ describe('when the store cannot be asked', () => {
     expect(answer.status).toBe(503)
     expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
     expect(await answer.text()).not.toContain('secret')
+    const requestId = answer.headers.get('x-request-id')
+    expect(gate.logged).toContainEqual(expect.objectContaining({ event: 'undecided', requestId }))
   })
 
   test('after the body was read the answer is 503 too', async () => {
