@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { parseEnv } from 'node:util'
+import { checkSettings } from './check-settings.ts'
 import { type CliHost, runCli, type SettingValues } from './cli/run.ts'
 import { systemClock } from './clock.ts'
 import {
@@ -39,7 +40,11 @@ const host: CliHost = {
     const config = readConfig('tool', flags)
     const log = { warn: (about: object) => host.err(JSON.stringify(about)) }
     const controlPlane = await openControlPlane(config, { ...system, log })
-    return { ...controlPlane, close: () => controlPlane.store.close() }
+    return {
+      ...controlPlane,
+      checkSettings: () => checkSettings(config),
+      close: () => controlPlane.store.close(),
+    }
   },
 
   async run(mode, flags) {

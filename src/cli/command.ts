@@ -11,8 +11,9 @@ import type { Revoke } from '../service/revoke.ts'
 export interface Operations {
   readonly store: Registry & {
     readonly dialect: string
-    inspect(): Promise<readonly { name: string; ok: boolean; detail: string }[]>
+    inspect(): Promise<readonly Check[]>
   }
+  checkSettings(): Promise<readonly Check[]>
   /** Names of the migrations that were applied when the store was opened. */
   readonly applied: readonly string[]
   readonly issue: Issue
@@ -24,6 +25,13 @@ export interface Operations {
     rotate(actor: Actor): Promise<string>
     jwks(): Promise<{ readonly keys: readonly object[] }>
   }
+}
+
+/** One line of what `postern doctor` finds. */
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
 }
 
 export interface CommandContext {

@@ -1,4 +1,4 @@
-import type { Command } from './command.ts'
+import type { Check, Command, Operations } from './command.ts'
 import { table } from './render.ts'
 
 export const maintenanceCommands: readonly Command[] = [
@@ -28,9 +28,13 @@ export const maintenanceCommands: readonly Command[] = [
   },
   {
     name: 'doctor',
-    about: 'Check the settings, the database and the keys',
+    about: 'Check the files and upstreams of the settings, the database and the keys',
     async run({ operations }) {
-      const checks = [...(await operations.store.inspect()), await checkKeys(operations.keyRing)]
+      const checks = [
+        ...(await operations.checkSettings()),
+        ...(await operations.store.inspect()),
+        await checkKeys(operations.keyRing),
+      ]
       const ok = checks.every((check) => check.ok)
       const rows = checks.map((check) => [check.ok ? 'ok' : 'BAD', check.name, check.detail])
       return { json: { ok, checks }, text: table(rows), failed: !ok }
@@ -38,7 +42,7 @@ export const maintenanceCommands: readonly Command[] = [
   },
 ]
 
-async function checkKeys(keyRing: { jwks(): Promise<{ readonly keys: readonly object[] }> }) {
+async function checkKeys(keyRing: Operations['keyRing']): Promise<Check> {
   try {
     const { keys } = await keyRing.jwks()
     return { name: 'signing keys', ok: true, detail: `${keys.length} published` }

@@ -141,6 +141,24 @@ test('serve names every file that it cannot use, with its setting', async () => 
   expect(stderr).not.toContain('secret')
 })
 
+test('doctor says which file and which upstream is not as it should be', async () => {
+  const { status, stdout } = await place.postern(
+    ...['doctor', '--json', '--upstream-http', 'http://127.0.0.1:9'],
+    ...['--upstream-smtp', 'smtp://[::1]:9', '--upstream-ca', '/nowhere/ca.pem'],
+  )
+  expect(status).toBe(1)
+  const { ok, checks } = JSON.parse(stdout)
+  expect(ok).toBe(false)
+  expect(checks).toMatchObject([
+    { name: 'files', ok: false, detail: expect.stringContaining('POSTERN_UPSTREAM_CA') },
+    { name: 'Email API', ok: false, detail: expect.stringContaining('127.0.0.1:9 cannot') },
+    { name: 'relay', ok: false },
+    { name: 'journal mode', ok: true },
+    { name: 'database file', ok: true },
+    { name: 'signing keys', ok: true },
+  ])
+})
+
 test('a setting that is wrong is not said to be missing too', async () => {
   const { stderr } = await place.postern('serve', '--upstream-smtp', 'http://relay')
   expect(stderr.match(/POSTERN_UPSTREAM_SMTP/g)).toHaveLength(1)

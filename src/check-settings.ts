@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Config } from './config.ts'
+import { fileProblems } from './setting-files.ts'
+
+export interface SettingsCheck {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+const connectTimeoutMs = 5_000
+
+/** For `postern doctor`: can the files that settings name be used, and the upstreams be reached? */
+export async function checkSettings(config: Config): Promise<readonly SettingsCheck[]> {
+  const problems = fileProblems(config)
+  const files = { name: 'files', ok: problems.length === 0, detail: problems.join('; ') || 'ok' }
+  return [files, ...(await Promise.all(upstreamsOf(config).map(reach)))]
+}
+
+interface Target {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+}
+
+function upstreamsOf(config: Config): Target[] {
+  const http = {
+    'Email API': config.upstreamHttp,
+    'Email API, bulk': config.upstreamHttpBulk,
+    'Email API, sandbox': config.upstreamHttpSandbox,
+  }
+  const smtp = { relay: config.upstreamSmtp, 'relay, bulk': config.upstreamSmtpBulk }
+  return [
+    ...Object.entries(http).flatMap(([name, upstream]) => {
+      if (upstream === undefined) return []
+      const { hostname, port, protocol } = new URL(upstream.origin)
+      const host = hostname.replace(/^\[|\]$/g, '')
+      return [{ name, host, port: Number(port) || (protocol === 'https:' ? 443 : 80) }]
+    }),
+    ...Object.entries(smtp).flatMap(([name, upstream]) =>
+      upstream === undefined ? [] : [{ name, host: upstream.host, port: upstream.port }],
+    ),
+  ]
+}
+
+/** Connects, and says nothing: an upstream must not take a check for a client. */
+async function reach({ name, host, port }: Target): Promise<SettingsCheck> {
+  const socket = connect({ host, port })
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(connectTimeoutMs) })
+    return { name, ok: true, detail: `${host}:${port} accepts connections` }
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error)
+    return { name, ok: false, detail: `${host}:${port} cannot be reached: ${reason}` }
+  } finally {
+    socket.destroy()
+  }
+}
