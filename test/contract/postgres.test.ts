@@ -17,7 +17,7 @@ describe('PostgreSQL', () => {
     const url = await postgres.createDatabase()
     const stores = await Promise.all(Array.from({ length: 6 }, () => openStore(url)))
     const applied = await Promise.all(stores.map((store) => store.migrate()))
-    expect(applied.flat()).toEqual(['0001-tokens'])
+    expect(applied.flat()).toEqual(['0001-tokens', '0002-fleet', '0003-idempotency'])
     await Promise.all(stores.map((store) => store.close()))
   })
 })
