@@ -13,7 +13,7 @@ export type PresentedCredential =
  * Reads the bearer token from `Authorization: Bearer` or `Api-Token`. Two credential fields are ambiguous even when they
  * are equal: which one counts would depend on who reads them.
  */
-export function readCredential(rawHeaders: readonly string[]): PresentedCredential {
+function readCredential(rawHeaders: readonly string[]): PresentedCredential {
   let found: PresentedCredential = { found: 'none' }
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]?.toLowerCase()
@@ -35,7 +35,7 @@ function readAuthorization(value: string): PresentedCredential {
 /** A token in a URL ends up in logs, so that it is refused wherever it could be one (RFC 6750 §2.3, RFC 9700 §4.3.2). */
 const tokenParameters = new Set(['token', 'api_token', 'access_token', 'api-token'])
 
-export function hasTokenInQuery(rawUrl: string): boolean {
+function hasTokenInQuery(rawUrl: string): boolean {
   const start = rawUrl.indexOf('?')
   if (start < 0) return false
   const names = [...new URLSearchParams(rawUrl.slice(start + 1)).keys()]

@@ -4,6 +4,16 @@ export type BodyRead =
   | { readonly state: 'complete'; readonly chunks: readonly Buffer[] }
   | { readonly state: 'too-large' | 'stopped' | 'aborted' }
 
+/** A piece costs some 400 bytes besides its own, and a client may send each byte as one: those below this are joined. */
+const smallBytes = 4096
+const maxSmallPieces = 1024
+/**
+ * How much is read before everybody else has a turn: a fast client's bytes arrive a megabyte at a time. A piece counts for
+ * what looking at it costs, however small.
+ */
+const turnBytes = 64 * 1024
+const pieceCost = 64
+
 /**
  * Reads a request's body as it arrives, counting its bytes itself.
  *
@@ -24,7 +34,25 @@ export function readBody(
 
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
+    let small: Buffer[] = []
     let size = 0
+    let cost = 0
+
+    function keep(chunk: Buffer) {
+      if (chunk.length < smallBytes && small.push(chunk) < maxSmallPieces) return
+      joinSmall()
+      if (chunk.length >= smallBytes) chunks.push(chunk)
+    }
+    function joinSmall() {
+      const [only] = small
+      if (only !== undefined) chunks.push(small.length === 1 ? only : Buffer.concat(small))
+      small = []
+    }
+    function pauseForOthers() {
+      cost = 0
+      incoming.pause()
+      setImmediate(() => incoming.resume())
+    }
 
     function finish(read: BodyRead) {
       incoming.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose)
@@ -35,10 +63,13 @@ export function readBody(
     function onData(chunk: Buffer) {
       size += chunk.length
       if (size > limit) return finish({ state: 'too-large' })
-      chunks.push(chunk)
-      if (!onChunk(chunk)) finish({ state: 'stopped' })
+      keep(chunk)
+      if (!onChunk(chunk)) return finish({ state: 'stopped' })
+      cost += chunk.length + pieceCost
+      if (cost >= turnBytes) pauseForOthers()
     }
     function onEnd() {
+      joinSmall()
       finish({ state: 'complete', chunks })
     }
     function onClose() {

@@ -50,11 +50,19 @@ export const settings = {
   }),
   adminTlsCert: one('POSTERN_ADMIN_TLS_CERT', parse.text, 'certificate file of the control plane'),
   adminTlsKey: one('POSTERN_ADMIN_TLS_KEY', parse.text, 'private key file of the control plane'),
-  publicHttpUrl: one('POSTERN_PUBLIC_HTTP_URL', parse.publicUrl, 'what people are shown for HTTP'),
-  publicSmtpUrl: one('POSTERN_PUBLIC_SMTP_URL', parse.publicUrl, 'what people are shown for SMTP'),
+  publicHttpUrl: one(
+    'POSTERN_PUBLIC_HTTP_URL',
+    parse.publicUrl('http:', 'https:'),
+    'what people are shown for HTTP',
+  ),
+  publicSmtpUrl: one(
+    'POSTERN_PUBLIC_SMTP_URL',
+    parse.publicUrl('smtp:', 'smtps:'),
+    'what people are shown for SMTP',
+  ),
   publicAdminUrl: one(
     'POSTERN_PUBLIC_ADMIN_URL',
-    parse.publicUrl,
+    parse.publicUrl('http:', 'https:'),
     'what people are shown for the control plane; `iss` of assertions',
   ),
   upstreamHttp: one('POSTERN_UPSTREAM_HTTP', parse.httpUpstream, 'URL of the Email API'),

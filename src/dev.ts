@@ -135,5 +135,6 @@ function curlHttp(http: string, token: string, domain: string): string {
 /** One line that any shell runs, whatever stands on standard input. */
 function curlSmtp(smtp: string, token: string, domain: string): string {
   const message = `From: hello@${domain}\\r\\nTo: you@example.net\\r\\nSubject: Hello\\r\\n\\r\\nIt works.\\r\\n`
-  return `printf '${message}' | curl smtp://${smtp} --user 'api:${token}' --mail-from hello@${domain} --mail-rcpt you@example.net --upload-file -`
+  const url = smtp.includes('://') ? smtp : `smtp://${smtp}`
+  return `printf '${message}' | curl ${url} --user 'api:${token}' --mail-from hello@${domain} --mail-rcpt you@example.net --upload-file -`
 }

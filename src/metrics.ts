@@ -7,7 +7,7 @@ export interface Metrics {
   decided(protocol: Protocol, stage: Stage, decision: Decision, ms: number): void
   /** The gate could not find out, and said so (503, 454). */
   couldNotDecide(protocol: Protocol): void
-  /** The whole answer to a client of the data plane: HTTP status or SMTP reply code. */
+  /** The answer to a request, by HTTP status, or to a message after DATA, by SMTP reply code. */
   answered(protocol: Protocol, code: number, ms: number): void
   /** An upstream could not be reached, or answered nonsense. */
   upstreamFailed(protocol: Protocol): void
@@ -58,13 +58,13 @@ export function createMetrics(): Metrics {
   })
   const answers = new Counter({
     name: 'postern_answers_total',
-    help: 'Answers to clients by HTTP status or SMTP reply code.',
+    help: 'Answers to requests by HTTP status, and to messages after DATA by SMTP reply code.',
     labelNames: ['protocol', 'code'],
     registers,
   })
   const answerSeconds = new Histogram({
     name: 'postern_answer_seconds',
-    help: 'Time from the first byte of a request, or from MAIL, to its answer.',
+    help: 'Time from the header of a request, or from DATA, to its answer.',
     labelNames: ['protocol'],
     buckets: answerBuckets,
     registers,

@@ -91,8 +91,9 @@ export const httpUpstream: Parser<HttpUpstream> = (value) => {
 }
 
 /** Where people reach a listener from outside; shown, never connected to. */
-export const publicUrl: Parser<string> = (value) =>
-  parseUrl(value, ['http:', 'https:', 'smtp:', 'smtps:']).href.replace(/\/+$/, '')
+export function publicUrl(...protocols: readonly string[]): Parser<string> {
+  return (value) => parseUrl(value, protocols).href.replace(/\/+$/, '')
+}
 
 const smtpSchemes = {
   'smtp:': { security: 'none', port: 25 },

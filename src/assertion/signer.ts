@@ -5,7 +5,7 @@ import type { AssertionSigner } from '../service/ports.ts'
 import { type KeyRing, signingAlgorithm } from './key-ring.ts'
 
 /** How long an upstream may rely on an assertion: `exp` - `iat`. */
-export const assertionLifetimeSeconds = 60
+const assertionLifetimeSeconds = 60
 /** An assertion is handed out again until this age, so that every upstream has at least half its life left. */
 const reuseMs = (assertionLifetimeSeconds * 1000) / 2
 /** Some hundred bytes each. */

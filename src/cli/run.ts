@@ -40,7 +40,7 @@ export interface CliHost {
 
 export type SettingValues = Readonly<Record<string, string>>
 
-export const exitStatus = { done: 0, failed: 1, usage: 2, unconfirmed: 3 } as const
+const exitStatus = { done: 0, failed: 1, usage: 2, unconfirmed: 3 } as const
 
 export const commands: readonly Command[] = [
   ...accountCommands,

@@ -342,7 +342,8 @@ function refuseControl(byte: number) {
 
 function decode(kept: readonly Buffer[]): string {
   const [only] = kept
-  const bytes = kept.length === 1 && only !== undefined ? only : Buffer.concat(kept)
+  if (only === undefined) return ''
+  const bytes = kept.length === 1 ? only : Buffer.concat(kept)
   // The machine has checked the grammar, so that this cannot throw.
   return bytes.includes(backslash) ? JSON.parse(`"${bytes}"`) : bytes.toString()
 }

@@ -187,6 +187,20 @@ test('a gate that cannot write its ready file says so, and does not stay behind'
   expect(stderr).toContain(readyFile)
 })
 
+test('dev prints lines for where people reach the gate', async () => {
+  const other = createWorkplace({
+    POSTERN_PUBLIC_HTTP_URL: 'https://mail.acme.test/',
+    POSTERN_PUBLIC_SMTP_URL: 'smtps://mail.acme.test:465',
+  })
+  try {
+    const gate = await other.start('dev')
+    await expect.poll(gate.output).toContain('curl https://mail.acme.test/api/send')
+    await expect.poll(gate.output).toContain('curl smtps://mail.acme.test:465 --user')
+  } finally {
+    await other.remove()
+  }
+})
+
 test('a setting whose name is spelled wrong is pointed out', async () => {
   const other = createWorkplace({ POSTERN_HTTP_LISTN: 'x' })
   try {
