@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Config } from './config.ts'
-import { fileProblems } from './setting-files.ts'
+import { createLog } from './log.ts'
+import { openRedis } from './redis.ts'
+import { fileProblems, readRedisCa } from './setting-files.ts'
+import type { RedisTarget } from './setting-parsers.ts'
 
 export interface SettingsCheck {
   readonly name: string
@@ -15,7 +18,30 @@ const connectTimeoutMs = 5_000
 export async function checkSettings(config: Config): Promise<readonly SettingsCheck[]> {
   const problems = fileProblems(config)
   const files = { name: 'files', ok: problems.length === 0, detail: problems.join('; ') || 'ok' }
-  return [files, ...(await Promise.all(upstreamsOf(config).map(reach)))]
+  return [
+    files,
+    ...(await Promise.all(upstreamsOf(config).map(reach))),
+    ...(config.redisUrl === undefined ? [] : [await checkRedis(config.redisUrl, config.redisCa)]),
+  ]
+}
+
+async function checkRedis(target: RedisTarget, caFile: string | undefined): Promise<SettingsCheck> {
+  const { client, close } = await openRedis(target, {
+    ca: readRedisCa(caFile),
+    log: createLog('silent'),
+  })
+  try {
+    if (client.status !== 'ready') {
+      await once(client, 'ready', { signal: AbortSignal.timeout(connectTimeoutMs) })
+    }
+    await client.ping()
+    return { name: 'Redis', ok: true, detail: 'answers' }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { name: 'Redis', ok: false, detail: `does not answer: ${reason}` }
+  } finally {
+    close()
+  }
 }
 
 interface Target {

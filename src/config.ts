@@ -130,6 +130,12 @@ export const settings = {
     about:
       'closed, or grace:5m to go on deciding from the cache so much longer while the database is away; changes then wait as much longer for a silent gate',
   }),
+  redisUrl: one(
+    'POSTERN_REDIS_URL',
+    parse.redisTarget,
+    'a cache that gates share: redis://, redis-sentinel://HOST,…/NAME or redis-cluster://HOST,…, each with rediss for TLS',
+  ),
+  redisCa: one('POSTERN_REDIS_CA', parse.text, 'PEM file: trust for TLS to Redis'),
   cacheEntries: both('POSTERN_CACHE_ENTRIES', parse.integer(1, 10_000_000), {
     dev: '100000',
     serve: '100000',

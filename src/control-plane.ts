@@ -42,7 +42,7 @@ export async function openControlPlane(
   const { store, applied } = await openDatabase(config.databaseUrl)
   try {
     const clock = await setByDatabase(ownClock, store)
-    const confirm = createConfirmation({
+    const { confirm, settled } = createConfirmation({
       registry: store,
       clock,
       log,
@@ -69,6 +69,10 @@ export async function openControlPlane(
       revoke: createRevoke({ registry: store, confirm, clock }),
       reveal: createReveal({ registry: store, openSealed: seal.open, clock }),
       explain: createExplain({ authenticator }),
+      async close() {
+        await settled()
+        await store.close()
+      },
     }
   } catch (error) {
     await store.close()

@@ -4,14 +4,18 @@ import { createHttpApp, type Stream } from '../middleware/gateway.ts'
 import { createGatewayServer } from '../middleware/server.ts'
 import { createSmtpGateway, type SmtpListener } from '../smtp/server.ts'
 import { createAdminApp } from './admin/app.ts'
+import { deriveKey } from './assertion/seal.ts'
 import { createAssertionSigner } from './assertion/signer.ts'
+import { createRedisCache } from './cache/redis-cache.ts'
 import type { Config } from './config.ts'
 import { type ControlPlane, openControlPlane, type System } from './control-plane.ts'
 import type { Log } from './log.ts'
 import { joinFleet, type Membership } from './membership.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { openRedis } from './redis.ts'
+import { readSealKey } from './seal-key.ts'
 import { createSweeper } from './service/sweep.ts'
-import { readHeadersFile, readUpstreamCa } from './setting-files.ts'
+import { readHeadersFile, readRedisCa, readUpstreamCa } from './setting-files.ts'
 import type { HttpUpstream, ListenAddress, SmtpUpstream } from './setting-parsers.ts'
 import { openTlsFiles, type TlsFiles } from './tls-files.ts'
 
@@ -58,9 +62,16 @@ export async function startGateway(
 
   async function start(): Promise<Gateway> {
     const { log, random } = system
-    const controlPlane = await openControlPlane(config, system)
+    const redis =
+      config.redisUrl &&
+      (await openRedis(config.redisUrl, { ca: readRedisCa(config.redisCa), log }))
+    if (redis !== undefined) closers.push(redis.close)
+    const controlPlane = await openControlPlane(config, {
+      ...system,
+      announce: () => redis?.announce(),
+    })
     const { store, keyRing, clock } = controlPlane
-    closers.push(() => store.close())
+    closers.push(controlPlane.close)
     // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
     await keyRing.current()
 
@@ -71,8 +82,21 @@ export async function startGateway(
         : openTlsFiles(config.tlsCert, config.tlsKey, log)
     if (tls !== undefined) closers.push(() => tls.close())
 
-    const membership = await joinFleet(config, { store, clock, random, log, metrics })
+    const membership = await joinFleet(config, {
+      store,
+      clock,
+      random,
+      log,
+      metrics,
+      shared:
+        redis &&
+        ((era) => {
+          const macKey = deriveKey(readSealKey(config.sealKeyFile), 'shared cache')
+          return createRedisCache({ redis: redis.client, macKey, era, clock })
+        }),
+    })
     closers.push(membership.leave)
+    redis?.listen(membership.hint)
 
     const admin = await startAdmin(config, { controlPlane, membership, metrics, log, clock })
     closers.push(admin.close)

@@ -18,6 +18,8 @@ import { startDev } from './dev.ts'
 import { startGateway, writeReadyFile } from './gateway.ts'
 import { createLog } from './log.ts'
 import { systemRandom } from './random.ts'
+import { announceOnce } from './redis.ts'
+import { readRedisCa } from './setting-files.ts'
 
 /** The process: the only reader of environment, arguments and signals. */
 
@@ -39,11 +41,25 @@ const host: CliHost = {
   async open(flags) {
     const config = readConfig('tool', flags)
     const log = { warn: (about: object) => host.err(JSON.stringify(about)) }
-    const controlPlane = await openControlPlane(config, { ...system, log })
+    const { redisUrl, redisCa } = config
+    const announced: Promise<void>[] = []
+    const controlPlane = await openControlPlane(config, {
+      ...system,
+      log,
+      announce() {
+        if (redisUrl === undefined) return
+        announced.push(
+          announceOnce(redisUrl, { ca: readRedisCa(redisCa), log: createLog('silent') }),
+        )
+      },
+    })
     return {
       ...controlPlane,
       checkSettings: () => checkSettings(config),
-      close: () => controlPlane.store.close(),
+      async close() {
+        await Promise.all(announced)
+        await controlPlane.close()
+      },
     }
   },
 

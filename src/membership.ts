@@ -18,7 +18,8 @@ interface MembershipDeps {
   readonly random: Random
   readonly log: Log
   readonly metrics: Pick<Metrics, 'lookedUp' | 'watchNode'>
-  readonly shared?: SharedCache | undefined
+  /** Made for the era that this node is in. */
+  readonly shared?: ((era: () => string | undefined) => SharedCache) | undefined
 }
 
 /** This process as a node that decides: from its cache, as long as it can be sure to know every change. */
@@ -59,7 +60,7 @@ export async function joinFleet(
   }
   const lookup = createCachedLookup({
     under: store,
-    shared,
+    shared: shared?.(() => knowledge.moment()?.era),
     judge: (sighting) => knowledge.judge(sighting),
     catchUp: node.catchUp,
     clock,

@@ -23,12 +23,20 @@ export function readHeadersFile(file: string | undefined): [string, string][] {
 }
 
 /** PEM. Node takes a text without any certificate for "trust nobody", and without a word. */
-export function readUpstreamCa(file: string | undefined): string | undefined {
-  return naming('POSTERN_UPSTREAM_CA', () => {
+function readCa(variable: string, file: string | undefined): string | undefined {
+  return naming(variable, () => {
     const pem = readOptional(file)
     if (pem !== undefined) new X509Certificate(pem)
     return pem
   })
+}
+
+export function readUpstreamCa(file: string | undefined): string | undefined {
+  return readCa('POSTERN_UPSTREAM_CA', file)
+}
+
+export function readRedisCa(file: string | undefined): string | undefined {
+  return readCa('POSTERN_REDIS_CA', file)
 }
 
 /** Opens every file that a setting names, so that what is wrong with it is said with all other problems. */
@@ -43,6 +51,7 @@ export function fileProblems(config: Config): string[] {
   }
   attempt(() => readHeadersFile(config.upstreamHttpHeadersFile))
   attempt(() => readUpstreamCa(config.upstreamCa))
+  attempt(() => readRedisCa(config.redisCa))
   for (const [names, cert, key] of [
     ['POSTERN_TLS_CERT and POSTERN_TLS_KEY', config.tlsCert, config.tlsKey],
     ['POSTERN_ADMIN_TLS_CERT and POSTERN_ADMIN_TLS_KEY', config.adminTlsCert, config.adminTlsKey],

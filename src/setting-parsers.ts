@@ -126,6 +126,71 @@ export const databaseUrl: Parser<string> = (value) => {
   throw new Error('must be sqlite:PATH or postgres://USER@HOST/DATABASE')
 }
 
+/** Redis in one of its forms. */
+export interface RedisTarget {
+  readonly form: 'single' | 'sentinel' | 'cluster'
+  readonly tls: boolean
+  readonly hosts: readonly { readonly host: string; readonly port: number }[]
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** Of a single server or behind Sentinel. */
+  readonly database: number
+  /** What Sentinel calls the group of servers. */
+  readonly name: string
+}
+
+const redisForms = {
+  redis: 'single',
+  'redis-sentinel': 'sentinel',
+  'redis-cluster': 'cluster',
+} as const
+
+/** `redis://`, `redis-sentinel://HOST,HOST/NAME` or `redis-cluster://HOST,HOST`, each with `rediss` for TLS. */
+export const redisTarget: Parser<RedisTarget> = (value) => {
+  const match =
+    /^(rediss?)((?:-sentinel|-cluster)?):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/@]+)((?:\/[^/]*){0,2})$/.exec(
+      value,
+    )
+  const [, scheme = '', suffix = '', username, password, hostList = '', path = ''] = match ?? []
+  const form = redisForms[`redis${suffix}` as keyof typeof redisForms]
+  const hosts = hostList
+    .split(',')
+    .map((host) => readHostPort(host, form === 'sentinel' ? 26379 : 6379))
+  const segments = path.split('/').slice(1)
+  const name = form === 'sentinel' ? (segments.shift() ?? '') : ''
+  const [database = '0', ...rest] = segments.filter((segment) => segment !== '')
+  const isGood =
+    match !== null &&
+    hosts.every((host) => host !== undefined) &&
+    (form === 'single' ? hosts.length === 1 : true) &&
+    (form === 'sentinel') === (name !== '') &&
+    /^\d{1,3}$/.test(database) &&
+    (form !== 'cluster' || database === '0') &&
+    rest.length === 0
+  if (!isGood) {
+    // Not echoed: it may hold a password.
+    throw new Error(
+      'must be redis://HOST:PORT/DATABASE, redis-sentinel://HOST:PORT,…/NAME/DATABASE or redis-cluster://HOST:PORT,…; with rediss for TLS',
+    )
+  }
+  return {
+    form,
+    tls: scheme === 'rediss',
+    hosts: hosts.filter((host) => host !== undefined),
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+    database: Number(database),
+    name: decodeURIComponent(name),
+  }
+}
+
+function readHostPort(text: string, defaultPort: number) {
+  const match = /^(?:\[([^\]]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3] ?? defaultPort)
+  return host === undefined || port > 65535 ? undefined : { host, port }
+}
+
 /** What a gate does when its lease is over: a longer lease is the only other way. */
 export const outage: Parser<{ readonly graceMs: number }> = (value) => {
   if (value === 'closed') return { graceMs: 0 }

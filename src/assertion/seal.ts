@@ -1,3 +1,4 @@
+import { hkdfSync } from 'node:crypto'
 import { CompactEncrypt, compactDecrypt, errors } from 'jose'
 
 /** Encrypts what only holders of the seal key may read: token copies and signing keys. */
@@ -23,6 +24,11 @@ export function parseSealKey(content: string): Uint8Array | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) return undefined
   const key = Buffer.from(text, 'base64')
   return key.length === sealKeyBytes ? key : undefined
+}
+
+/** A key of its own for another purpose (RFC 5869): what is known of it says nothing of the seal key. */
+export function deriveKey(sealKey: Uint8Array, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', sealKey, '', `postern ${purpose}`, sealKeyBytes))
 }
 
 export function createSeal(key: Uint8Array): Seal {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { Confirm, FleetRegistry, NodeRow } from '../service/ports.ts'
+import type { Confirm, FleetRegistry, NodeRow, Receipt } from '../service/ports.ts'
 import { clockDrift } from './lease.ts'
 
 export interface ConfirmationDeps {
@@ -24,8 +24,16 @@ const graceForAnswersMs = 2_000
 const firstPauseMs = 2
 const longestPauseMs = 100
 
-export function createConfirmation(deps: ConfirmationDeps): Confirm {
+export interface Confirmation {
+  readonly confirm: Confirm
+  /** What nobody waits for in an answer: before the store is closed it should be over. */
+  settled(): Promise<unknown>
+}
+
+export function createConfirmation(deps: ConfirmationDeps): Confirmation {
   const { registry, clock, log, announce, holdMs, wait = delay } = deps
+
+  const fencing = new Set<Promise<void>>()
 
   /** The set of nodes is read once, after the commit: who comes later has read the log after its lease was committed. */
   async function readNodes(epoch: number) {
@@ -33,7 +41,7 @@ export function createConfirmation(deps: ConfirmationDeps): Confirm {
     return reading.moment.epoch >= epoch ? reading : undefined
   }
 
-  return async function confirm(epoch) {
+  async function confirm(epoch: number): Promise<Receipt> {
     const startedAt = clock.monotonic()
     announce()
     const ms = () => Math.round((clock.monotonic() - startedAt) * 10) / 10
@@ -97,12 +105,18 @@ export function createConfirmation(deps: ConfirmationDeps): Confirm {
     }
   }
 
-  /** Nobody waits for this: it only spares the next change the same wait. */
+  /** No answer waits for this: it only spares the next change the same wait. */
   function shutOut({ incarnation, renewal }: NodeRow) {
-    registry.fenceNode({ incarnation, renewal }).catch((error) => {
-      log.warn({ event: 'fencing_failed', node: incarnation, error: String(error) })
-    })
+    const done = registry
+      .fenceNode({ incarnation, renewal })
+      .catch((error) => {
+        log.warn({ event: 'fencing_failed', node: incarnation, error: String(error) })
+      })
+      .finally(() => fencing.delete(done))
+    fencing.add(done)
   }
+
+  return { confirm, settled: () => Promise.all(fencing) }
 }
 
 /** After so long a node that was not heard of can decide nothing any more. */

@@ -23,7 +23,7 @@ function createFleet(nodes: NodeRow[], { eraAgeMs = Number.POSITIVE_INFINITY, ep
       fault = error
     },
     clock,
-    confirm: createConfirmation({
+    ...createConfirmation({
       registry: {
         async readNodes() {
           if (fault !== undefined) throw fault
