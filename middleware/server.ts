@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, Server as TcpServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Server as TlsServer } from 'node:tls'
 import type { Clock } from '../src/clock.ts'
@@ -32,6 +32,8 @@ const headersTimeoutMs = 15_000
 const requestTimeoutMs = 300_000
 const keepAliveTimeoutMs = 65_000
 const maxHeaderBytes = 32 * 1024
+/** How long a kept connection may go on being idle when the server closes. */
+const idleGraceMs = 1_000
 /** How long a client may take to close a connection that the gate has ended. */
 const lingerMs = 1_000
 
@@ -41,6 +43,7 @@ const lingerMs = 1_000
 export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOptions) {
   const { clock, metrics, listener } = deps
   let closing = false
+  let endsIdle = false
   /** What is still to be answered on each socket. */
   const pending = new WeakMap<Duplex, Set<ServerResponse>>()
   /** The request that came last on each socket. */
@@ -60,12 +63,16 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
     outgoing.once('close', () => {
       metrics.inFlight('http', -1)
       onSocket.delete(outgoing)
-      // Only connections that were idle already were closed with the server.
-      if (closing) setImmediate(() => server.closeIdleConnections())
+      if (endsIdle) setImmediate(endIdle)
       const status = outgoing.writableFinished ? outgoing.statusCode : 499
       metrics.answered('http', status, clock.monotonic() - startedAt)
     })
     listener(incoming, outgoing)
+  }
+
+  function endIdle() {
+    endsIdle = true
+    server.closeIdleConnections()
   }
 
   /** The last answer on a socket, given only where the client would take it for the right request. */
@@ -139,12 +146,18 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
       if ('setSecureContext' in server) (server as Server & TlsServer).setSecureContext(pair)
     },
 
-    /** Stops accepting, and finishes what is in flight; after the deadline the rest is cut off. */
+    /**
+     * Stops accepting, and finishes what is in flight; after the deadline the rest is cut off. A client that keeps its
+     * connection may be writing its next request just now: for a while that is answered too, and told to be the last.
+     */
     close(deadlineMs: number): Promise<void> {
       closing = true
       return new Promise((resolve) => {
+        const idle = setTimeout(endIdle, Math.min(idleGraceMs, deadlineMs / 2))
         const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
-        server.close(() => {
+        // Not that of `http`, which cuts off idle connections at once.
+        TcpServer.prototype.close.call(server, () => {
+          clearTimeout(idle)
           clearTimeout(deadline)
           resolve()
         })

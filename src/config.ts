@@ -118,6 +118,17 @@ export const settings = {
     serve: 'sqlite:./data/postern.db',
     about: 'sqlite:PATH or postgres://…',
   }),
+  databasePool: both('POSTERN_DATABASE_POOL', parse.integer(1, 1000), {
+    dev: '10',
+    serve: '10',
+    about:
+      'connections that a process keeps to PostgreSQL for look-ups and changes, besides three of its own',
+  }),
+  workers: both('POSTERN_WORKERS', parse.integer(1, 1024), {
+    dev: '1',
+    serve: '1',
+    about: 'processes of serve that take mail; above 1 needs PostgreSQL',
+  }),
   leaseMs: both('POSTERN_LEASE_MS', parse.integer(500, hour / 6), {
     dev: '10000',
     serve: '10000',
@@ -286,6 +297,10 @@ function contradictions(config: Config): string[] {
     )
   }
   if (config.mode !== 'serve') return problems
+  need(
+    config.workers === 1 || config.databaseUrl?.startsWith('postgres') !== false,
+    'POSTERN_WORKERS above 1 needs PostgreSQL: set POSTERN_DATABASE_URL',
+  )
   const { httpListen, httpsListen, smtpListen, smtpsListen, smtpListenBulk } = config
   need(
     config.upstreamHttp !== undefined || (httpListen ?? httpsListen) === undefined,

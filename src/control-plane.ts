@@ -39,7 +39,7 @@ export async function openControlPlane(
     readonly announce?: () => void
   },
 ) {
-  const { store, applied } = await openDatabase(config.databaseUrl)
+  const { store, applied } = await openDatabase(config)
   try {
     const clock = await setByDatabase(ownClock, store)
     const { confirm, settled } = createConfirmation({
@@ -90,10 +90,13 @@ async function setByDatabase(ownClock: Clock, store: Store): Promise<DatabaseClo
 }
 
 /** The error names the setting, and never the URL: it may hold a password. */
-async function openDatabase(url: string): Promise<{ store: Store; applied: string[] }> {
+async function openDatabase({
+  databaseUrl,
+  databasePool,
+}: Config): Promise<{ store: Store; applied: string[] }> {
   let store: Store | undefined
   try {
-    store = await openStore(url)
+    store = await openStore(databaseUrl, { maxConnections: databasePool })
     return { store, applied: await store.migrate() }
   } catch (error) {
     await store?.close()

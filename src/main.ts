@@ -1,3 +1,5 @@
+import cluster from 'node:cluster'
+import { once } from 'node:events'
 import { readFileSync, rmSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
@@ -15,11 +17,15 @@ import {
 } from './config.ts'
 import { openControlPlane } from './control-plane.ts'
 import { startDev } from './dev.ts'
-import { startGateway, writeReadyFile } from './gateway.ts'
-import { createLog } from './log.ts'
+import { startGateway } from './gateway.ts'
+import { createLog, type Log } from './log.ts'
+import { startPrimary } from './primary.ts'
 import { systemRandom } from './random.ts'
+import { writeReadyFile } from './ready-file.ts'
 import { announceOnce } from './redis.ts'
 import { readRedisCa } from './setting-files.ts'
+import { startWorker } from './worker.ts'
+import type { FromWorker } from './worker-messages.ts'
 
 /** The process: the only reader of environment, arguments and signals. */
 
@@ -67,12 +73,20 @@ const host: CliHost = {
     const stopped = nextStopSignal()
     const config = readConfig(mode, flags)
     const log = createLog(config.logLevel)
+    if (cluster.isWorker) return runWorker(config, log, stopped)
     // One that an earlier run left would send whoever waits for it to the wrong ports.
     if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true })
     const running =
       mode === 'dev'
         ? await startDev(config, { ...system, log })
         : await startServe(config, { ...system, log })
+    process.on('SIGHUP', async () => {
+      try {
+        await running.restart()
+      } catch (error) {
+        log.error({ event: 'restart_failed', error: String(error) })
+      }
+    })
     try {
       if (config.readyFile !== undefined) writeReadyFile(config.readyFile, running.ready)
       host.out(running.banner)
@@ -86,14 +100,50 @@ const host: CliHost = {
 
 async function startServe(config: Config, deps: Parameters<typeof startGateway>[2]) {
   const upstreams = { http: config.upstreamHttp, smtp: config.upstreamSmtp }
-  const gateway = await startGateway(config, upstreams, deps)
-  const { http, https, smtp, smtps, admin } = gateway.addresses
-  const ready = { http, https, smtp, smtps, admin, pid: process.pid }
+  const serving =
+    config.workers === 1
+      ? await startGateway(config, upstreams, deps)
+      : await startPrimary(config, deps)
+  const { http, https, smtp, smtps, admin } = serving.addresses
+  const workers = 'pids' in serving ? { workers: serving.pids() } : {}
+  const ready = { http, https, smtp, smtps, admin, pid: process.pid, ...workers }
   return {
     ready,
     // One line, JSON like all others that `serve` writes.
     banner: JSON.stringify({ event: 'listening', ...ready }),
-    close: gateway.close,
+    restart: 'restart' in serving ? serving.restart : async () => reportNoWorkers(deps.log),
+    close: serving.close,
+  }
+}
+
+function reportNoWorkers(log: Log) {
+  const advice = 'a single process cannot replace itself: set POSTERN_WORKERS'
+  log.warn({ event: 'restart_failed', error: advice })
+}
+
+/** A worker ends when the primary says so, or is gone itself; Ctrl-C reaches both at once. */
+async function runWorker(config: Config, log: Log, stopped: Promise<unknown>): Promise<number> {
+  const told = Promise.withResolvers<void>()
+  const gone = process.connected ? once(process, 'disconnect') : Promise.resolve()
+  process.on('SIGHUP', () => {})
+  const send = (message: FromWorker) => {
+    if (process.connected) process.send?.(message)
+  }
+  try {
+    const worker = await startWorker(config, {
+      ...system,
+      log,
+      link: { send, gone, onMessage: (listener) => process.on('message', listener) },
+      onFinish: () => told.resolve(),
+    })
+    await Promise.race([stopped, told.promise, gone])
+    await worker.close()
+    return 0
+  } catch (error) {
+    send({ type: 'failed', reason: error instanceof Error ? error.message : String(error) })
+    throw error
+  } finally {
+    if (process.connected) process.disconnect?.()
   }
 }
 
@@ -104,7 +154,9 @@ function readConfig(mode: Mode, flags: SettingValues): Config {
   if (!result.ok) {
     throw new Error(`the settings do not work:\n${result.problems.map((p) => `  ${p}`).join('\n')}`)
   }
-  if (mode !== 'tool') for (const warning of result.warnings) host.err(`postern: ${warning}`)
+  if (mode !== 'tool' && cluster.isPrimary) {
+    for (const warning of result.warnings) host.err(`postern: ${warning}`)
+  }
   return result.config
 }
 

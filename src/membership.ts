@@ -18,6 +18,7 @@ interface MembershipDeps {
   readonly random: Random
   readonly log: Log
   readonly metrics: Pick<Metrics, 'lookedUp' | 'watchNode'>
+  readonly onIncarnation?: ((incarnation: string) => void) | undefined
   /** Made for the era that this node is in. */
   readonly shared?: ((era: () => string | undefined) => SharedCache) | undefined
 }
@@ -38,7 +39,7 @@ const maxSkewMs = 5_000
 /** Joins the fleet; resolves when the node holds its first lease. */
 export async function joinFleet(
   config: Pick<Config, 'leaseMs' | 'outage' | 'cacheEntries' | 'tokenPrefix'>,
-  { store, clock, random, log, metrics, shared }: MembershipDeps,
+  { store, clock, random, log, metrics, shared, onIncarnation }: MembershipDeps,
 ): Promise<Membership> {
   const holdMs = config.leaseMs + config.outage.graceMs
   const knowledge = createKnowledge()
@@ -53,6 +54,7 @@ export async function joinFleet(
     name: `${hostname()}:${process.pid}`,
     leaseMs: config.leaseMs,
     holdMs,
+    onIncarnation,
   })
   const trust: Trust = {
     mayDecide: lease.holds,

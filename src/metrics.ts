@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Decision } from './core/decide.ts'
 
 /** What the gate counts. Labels are closed lists: no address, token or domain ever becomes one. */
@@ -22,7 +22,22 @@ export interface Metrics {
     readonly skewMs: () => number
   }): void
   /** The Prometheus text exposition format. */
-  render(): Promise<{ readonly contentType: string; readonly body: string }>
+  render(): Promise<Rendered>
+  /** The same for a process that adds it to others'. */
+  snapshot(): Promise<MetricsSnapshot>
+}
+
+export interface Rendered {
+  readonly contentType: string
+  readonly body: string
+}
+
+export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
+
+/** What several processes have counted, as if they were one: sums, and the worst of what cannot be added. */
+export async function renderTogether(snapshots: readonly MetricsSnapshot[]): Promise<Rendered> {
+  const together = AggregatorRegistry.aggregate([...snapshots])
+  return { contentType: together.contentType, body: await together.metrics() }
 }
 
 export type Protocol = 'http' | 'smtp'
@@ -92,10 +107,11 @@ export function createMetrics(): Metrics {
   return {
     lookedUp: (tier) => lookups.inc({ tier }),
     watchNode({ leaseMsLeft, epoch, skewMs }) {
-      const show = (name: string, help: string, read: () => number) =>
+      const show = (name: string, aggregator: 'min' | 'max', help: string, read: () => number) =>
         new Gauge({
           name,
           help,
+          aggregator,
           registers,
           collect() {
             this.set(read())
@@ -103,16 +119,19 @@ export function createMetrics(): Metrics {
         })
       show(
         'postern_lease_seconds_left',
+        'min',
         'How long this node may go on deciding without a renewal; negative when it may not.',
         () => leaseMsLeft() / 1000,
       )
       show(
         'postern_epoch',
+        'min',
         'The last entry of the revocation log that this node has applied.',
         epoch,
       )
       show(
         'postern_clock_skew_seconds',
+        'max',
         "By how much this machine's clock is ahead of the database's.",
         () => skewMs() / 1000,
       )
@@ -128,6 +147,7 @@ export function createMetrics(): Metrics {
     },
     upstreamFailed: (protocol) => upstreamFailures.inc({ protocol }),
     inFlight: (protocol, change) => inFlight.inc({ protocol }, change),
+    snapshot: () => registry.getMetricsAsJSON(),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }

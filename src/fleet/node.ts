@@ -20,6 +20,8 @@ export interface NodeDeps {
   readonly leaseMs: number
   /** Lease and grace: how long a change has to wait for this node when it falls silent. */
   readonly holdMs: number
+  /** Told each name under which it is a member. */
+  readonly onIncarnation?: ((incarnation: string) => void) | undefined
 }
 
 /** One gateway process as a member of the fleet: it keeps its lease, and tells how far it has applied the log. */
@@ -54,6 +56,8 @@ export function createNode(deps: NodeDeps): FleetNode {
   async function member(): Promise<string> {
     if (incarnation !== undefined) return incarnation
     const fresh = random.uuid()
+    // Before the row is there: whoever has to remove it must know of it.
+    deps.onIncarnation?.(fresh)
     await registry.addNode({ incarnation: fresh, name, holdMs, at: clock.now() })
     incarnation = fresh
     return fresh

@@ -9,15 +9,22 @@ const idleInTransactionTimeoutMs = 2_000
 /** A server that does not answer is a store that cannot be asked: the edges say 503 and 454. */
 const connectTimeoutMs = 3_000
 const queryTimeoutMs = 5_000
-const maxConnections = 10
 /** Renewals and acknowledgements come one at a time. */
 const maxFleetConnections = 2
 const sessionSettings = `set default_transaction_isolation = 'read committed'; set synchronous_commit = on`
 /** PostgreSQL's type number of bigint. */
 const int8 = 20
 
+export interface PostgresOptions {
+  /** For look-ups and changes. */
+  readonly maxConnections: number
+}
+
 /** Opens a PostgreSQL database. Throws when it cannot be reached. */
-export async function openPostgres(url: string): Promise<Database> {
+export async function openPostgres(
+  url: string,
+  { maxConnections }: PostgresOptions = { maxConnections: 10 },
+): Promise<Database> {
   // Only here, so that a gate on SQLite never loads the driver.
   const { default: pg } = await import('pg')
   const config: PoolConfig = {

@@ -6,7 +6,7 @@ import { createDomainRegistry } from './domains.ts'
 import { createFleetRegistry } from './fleet.ts'
 import { createLookup } from './lookup.ts'
 import { applyMigrations } from './migrate.ts'
-import { openPostgres } from './postgres.ts'
+import { openPostgres, type PostgresOptions } from './postgres.ts'
 import { createResetRegistry } from './resets.ts'
 import type { Database, Dialect, Inspection } from './schema.ts'
 import { createSecretStore } from './secrets.ts'
@@ -26,8 +26,8 @@ export interface Store extends Lookup, Registry, SecretStore, FleetRegistry {
 }
 
 /** Opens `sqlite:PATH`, relative to the working directory, or `postgres://…`. Throws when it cannot be opened. */
-export async function openStore(url: string): Promise<Store> {
-  const database = await openDatabase(url)
+export async function openStore(url: string, options?: PostgresOptions): Promise<Store> {
+  const database = await openDatabase(url, options)
   return {
     dialect: database.dialect,
     ...createLookup(database),
@@ -47,7 +47,7 @@ export async function openStore(url: string): Promise<Store> {
   }
 }
 
-async function openDatabase(url: string): Promise<Database> {
+async function openDatabase(url: string, options?: PostgresOptions): Promise<Database> {
   const file = /^sqlite:(.+)$/.exec(url)?.[1]
-  return file === undefined ? openPostgres(url) : openSqlite(resolve(file))
+  return file === undefined ? openPostgres(url, options) : openSqlite(resolve(file))
 }

@@ -32,6 +32,7 @@ export interface RunningProgram {
     readonly smtp: string
     readonly admin: string
     readonly pid: number
+    readonly workers?: readonly number[]
     readonly token: string
     readonly domain: string
     readonly sink: { readonly http: string; readonly smtp: string; readonly page: string }

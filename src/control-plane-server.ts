@@ -1,0 +1,112 @@
+import { getRequestListener } from '@hono/node-server'
+import { createGatewayServer } from '../middleware/server.ts'
+import { createAdminApp } from './admin/app.ts'
+import type { Config } from './config.ts'
+import { type ControlPlane, openControlPlane, type System } from './control-plane.ts'
+import { hostPort, naming } from './listening.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { openRedis, type RedisConnection } from './redis.ts'
+import { createSweeper } from './service/sweep.ts'
+import { readRedisCa } from './setting-files.ts'
+import { openTlsFiles } from './tls-files.ts'
+
+export interface ControlPlaneServer {
+  readonly controlPlane: ControlPlane
+  readonly redis: RedisConnection | undefined
+  /** Where its listener is. */
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** Scrapers and probes keep their connections, and lose nothing with them. */
+const closeTimeoutMs = 200
+
+interface ControlPlaneServerDeps extends System {
+  readonly log: Log
+  readonly metrics: Pick<Metrics, 'render'>
+  /** What keeps this process, or all its workers, from deciding. */
+  readonly trouble: () => Promise<string | undefined> | string | undefined
+}
+
+/** The control plane with its listener and what it does by the clock. Throws, with nothing left open. */
+export async function startControlPlaneServer(
+  config: Config,
+  { metrics, trouble, ...system }: ControlPlaneServerDeps,
+): Promise<ControlPlaneServer> {
+  const { log } = system
+  const closers: (() => Promise<unknown> | unknown)[] = []
+  async function close() {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    return await start()
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  async function start(): Promise<ControlPlaneServer> {
+    const redis = await openConfiguredRedis(config, log)
+    if (redis !== undefined) closers.push(redis.close)
+    const controlPlane = await openControlPlane(config, {
+      ...system,
+      announce: () => redis?.announce(),
+    })
+    closers.push(controlPlane.close)
+    const { store, keyRing, clock } = controlPlane
+    // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
+    await keyRing.current()
+
+    const app = createAdminApp({
+      metrics,
+      log,
+      jwks: keyRing.jwks,
+      async trouble() {
+        await store.ping()
+        return trouble()
+      },
+    })
+    const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+    const server = await listen(config, { ...system, listener })
+    closers.push(server.close)
+
+    const { sweepIntervalMs: intervalMs } = config
+    const sweeper = createSweeper({ registry: store, clock, log, intervalMs })
+    sweeper.start()
+    closers.push(() => sweeper.stop())
+    return { controlPlane, redis, url: server.url, close }
+  }
+}
+
+/** The connection to the Redis of the settings, if they name one. */
+export async function openConfiguredRedis({ redisUrl, redisCa }: Config, log: Log) {
+  return redisUrl && openRedis(redisUrl, { ca: readRedisCa(redisCa), log })
+}
+
+async function listen(
+  { adminTlsCert, adminTlsKey, adminListen }: Config,
+  {
+    listener,
+    clock,
+    log,
+  }: System & { readonly listener: ReturnType<typeof getRequestListener>; readonly log: Log },
+) {
+  const tls =
+    adminTlsCert === undefined || adminTlsKey === undefined
+      ? undefined
+      : openTlsFiles(adminTlsCert, adminTlsKey, log)
+  const server = createGatewayServer(
+    { listener, clock, metrics: { answered() {}, inFlight() {} } },
+    { ...adminListen, tls: tls?.current(), maxDrainBytes: 0 },
+  )
+  tls?.onChange((renewed) => server.renew(renewed))
+  const { host, port } = await naming('POSTERN_ADMIN_LISTEN', server.listen())
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://${hostPort(host, port)}`,
+    async close() {
+      tls?.close()
+      await server.close(closeTimeoutMs)
+    },
+  }
+}
