@@ -100,10 +100,15 @@ async function openDatabase({
     return { store, applied: await store.migrate() }
   } catch (error) {
     await store?.close()
-    const reason = error instanceof Error ? error.message : String(error)
-    const sentence = `the database of POSTERN_DATABASE_URL cannot be used: ${reason}`
+    const sentence = `the database of POSTERN_DATABASE_URL cannot be used: ${reasonOf(error)}`
     throw new Error(sentence, { cause: error })
   }
+}
+
+/** A host with several addresses fails once for each, and says nothing of all. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ')
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**

@@ -135,24 +135,27 @@ async function startHttp(
         { ...deps, listener: app.listener },
         { ...address, tls: pair?.current(), maxDrainBytes: config.maxBodyBytes },
       )
-      closers.push(() => server.close(config.shutdownTimeoutMs))
       pair?.onChange((renewed) => server.renew(renewed))
       const variable = pair === undefined ? 'POSTERN_HTTP_LISTEN' : 'POSTERN_HTTPS_LISTEN'
       const { host, port } = await naming(variable, server.listen())
+      closers.push(() => server.close(config.shutdownTimeoutMs))
       return `${pair === undefined ? 'http' : 'https'}://${hostPort(host, port)}`
     }
-    if (config.httpListen !== undefined) {
-      addresses.http = await listenOn(config.httpListen, undefined)
+    const close = async () => {
+      await Promise.all(closers.map((closeOne) => closeOne()))
+      await app.close()
     }
-    if (config.httpsListen !== undefined && tls !== undefined) {
-      addresses.https = await listenOn(config.httpsListen, tls)
-    }
-    return {
-      addresses,
-      async close() {
-        await Promise.all(closers.map((close) => close()))
-        await app.close()
-      },
+    try {
+      if (config.httpListen !== undefined) {
+        addresses.http = await listenOn(config.httpListen, undefined)
+      }
+      if (config.httpsListen !== undefined && tls !== undefined) {
+        addresses.https = await listenOn(config.httpsListen, tls)
+      }
+      return { addresses, close }
+    } catch (error) {
+      await close()
+      throw error
     }
   }
   return { addresses, close: async () => {} }
@@ -193,14 +196,21 @@ async function startSmtp(
     POSTERN_SMTPS_LISTEN: config.smtpsListen,
     POSTERN_SMTP_LISTEN_BULK: config.smtpListenBulk,
   }).flatMap(([variable, given]) => (given === undefined ? [] : [variable]))
-  const bound = await naming(variables.join(' or '), gateway.listen())
+  const close = () => gateway.close(config.shutdownTimeoutMs)
+  const bound = await naming(
+    variables.join(' or '),
+    gateway.listen().catch(async (error) => {
+      await close()
+      throw error
+    }),
+  )
   const shown = (implicitTls: boolean) => {
     const first = bound.find((listener) => listener.implicitTls === implicitTls)
     return first === undefined ? null : hostPort(first.host, first.port)
   }
   return {
     addresses: { smtp: shown(false), smtps: shown(true) },
-    close: () => gateway.close(config.shutdownTimeoutMs),
+    close,
   }
 }
 

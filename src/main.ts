@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { readFileSync, rmSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
-import { parseEnv } from 'node:util'
 import { checkSettings } from './check-settings.ts'
 import { type CliHost, runCli, type SettingValues } from './cli/run.ts'
 import { systemClock } from './clock.ts'
@@ -23,7 +22,7 @@ import { startPrimary } from './primary.ts'
 import { systemRandom } from './random.ts'
 import { writeReadyFile } from './ready-file.ts'
 import { announceOnce } from './redis.ts'
-import { readRedisCa } from './setting-files.ts'
+import { readRedisCa, readSettingsFile } from './setting-files.ts'
 import { startWorker } from './worker.ts'
 import type { FromWorker } from './worker-messages.ts'
 
@@ -149,7 +148,7 @@ async function runWorker(config: Config, log: Log, stopped: Promise<unknown>): P
 
 function readConfig(mode: Mode, flags: SettingValues): Config {
   const file = flags[configFileVariable] ?? process.env[configFileVariable]
-  const fromFile = file === undefined ? {} : readSettingsFile(file)
+  const fromFile = file ? readSettingsFile(file) : {}
   const result = parseConfig(mode, [flags, process.env, fromFile])
   if (!result.ok) {
     throw new Error(`the settings do not work:\n${result.problems.map((p) => `  ${p}`).join('\n')}`)
@@ -158,15 +157,6 @@ function readConfig(mode: Mode, flags: SettingValues): Config {
     for (const warning of result.warnings) host.err(`postern: ${warning}`)
   }
   return result.config
-}
-
-function readSettingsFile(file: string) {
-  try {
-    return parseEnv(readFileSync(file, 'utf8'))
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : error
-    throw new Error(`the file of --config or ${configFileVariable} cannot be read: ${reason}`)
-  }
 }
 
 /** The second signal ends the process at once, as people expect of Ctrl-C. */

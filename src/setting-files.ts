@@ -1,10 +1,27 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import type { Config } from './config.ts'
+import { parseEnv } from 'node:util'
+import { type Config, configFileVariable } from './config.ts'
 import { readSealKey } from './seal-key.ts'
 import { readPair } from './tls-files.ts'
 
 /** The files that settings name. Each reader throws an error that begins with its setting's name. */
+
+/**
+ * The file of `--config`: lines of `POSTERN_NAME=value`. What Node's parser would skip without a word is an error here: a
+ * setting that has no effect is worse than none.
+ */
+export function readSettingsFile(file: string): Readonly<Record<string, string | undefined>> {
+  return naming(`${file}, the file of --config or ${configFileVariable},`, () => {
+    const text = readFileSync(file, 'utf8').replace(/^\ufeff/, '')
+    const bad = text
+      .split(/\r?\n/)
+      .findIndex((line) => !/^\s*(#.*)?$/.test(line) && !/^\s*POSTERN_[A-Z0-9_]+\s*=/.test(line))
+    // The line is not shown: it may hold a secret.
+    if (bad >= 0) throw new Error(`line ${bad + 1} is not POSTERN_NAME=value`)
+    return parseEnv(text)
+  })
+}
 
 /** `Name: value` lines; empty ones and those that start with # are skipped. */
 export function readHeadersFile(file: string | undefined): [string, string][] {

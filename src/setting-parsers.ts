@@ -62,12 +62,14 @@ export function oneOf<const T extends string>(...values: readonly T[]): Parser<T
 }
 
 export function listOf<T>(item: Parser<T>): Parser<readonly T[]> {
-  return (value) =>
-    value
+  return (value) => {
+    const parts = value
       .split(',')
       .map((part) => part.trim())
       .filter((part) => part !== '')
-      .map(item)
+    if (parts.length === 0) throw new Error('must name at least one')
+    return parts.map(item)
+  }
 }
 
 /** `host:port` or `[address]:port`; port 0 means any free one. */

@@ -1,7 +1,7 @@
 import { normaliseDomain } from '../core/domain.ts'
 import type { AccessLevel, DomainRecord } from '../core/grants.ts'
 import { nameProblem } from '../core/token-name.ts'
-import type { GrantRequest, IdempotencyKey } from '../service/ports.ts'
+import type { Account, GrantRequest, IdempotencyKey } from '../service/ports.ts'
 import { type CommandContext, CommandFailed, type OptionValues, UsageError } from './command.ts'
 
 /** Readers of what people type. Each throws a UsageError that says what would be right. */
@@ -67,8 +67,8 @@ export function readIdempotencyKey(values: OptionValues): IdempotencyKey | undef
 /** The account that is named, or the only one there is. */
 export async function readAccount({ values, operations }: CommandContext): Promise<number> {
   const given = optionText(values, 'account')
-  if (given !== undefined) return readId(given, '--account')
   const accounts = await operations.store.listAccounts()
+  if (given !== undefined) return knownAccount(accounts, readId(given, '--account'))
   const [only] = accounts
   if (only !== undefined && accounts.length === 1) return only.id
   throw new UsageError(
@@ -76,6 +76,11 @@ export async function readAccount({ values, operations }: CommandContext): Promi
       ? 'there is no account yet: make one with "postern account create NAME"'
       : 'there are several accounts: name one with --account ID',
   )
+}
+
+export function knownAccount(accounts: readonly Account[], wanted: number): number {
+  if (accounts.some(({ id }) => id === wanted)) return wanted
+  throw new CommandFailed('there is no such account: "postern account list" shows them')
 }
 
 /** The grants that `--domain NAME[:LEVEL]` and `--account-level LEVEL` ask for. */

@@ -71,6 +71,8 @@ export interface Command {
   readonly positionals?: readonly string[]
   readonly options?: Readonly<Record<string, Option>>
   run(context: CommandContext): Promise<Output>
+  /** What it answers when there is nothing to work with: left out, that is an error. */
+  readonly unopened?: (error: unknown) => Output
 }
 
 /** The call was wrong: exit status 2. */

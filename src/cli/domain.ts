@@ -1,4 +1,11 @@
-import { findDomain, optionText, readAccount, readDomain, readId } from './arguments.ts'
+import {
+  findDomain,
+  knownAccount,
+  optionText,
+  readAccount,
+  readDomain,
+  readId,
+} from './arguments.ts'
 import type { Command } from './command.ts'
 import { unwrap, withReceipt } from './refusal.ts'
 import { domainJson, table } from './render.ts'
@@ -41,7 +48,10 @@ export const domainCommands: readonly Command[] = [
     options: account,
     async run({ operations, values }) {
       const given = optionText(values, 'account')
-      const accountId = given === undefined ? undefined : readId(given, '--account')
+      const accountId =
+        given === undefined
+          ? undefined
+          : knownAccount(await operations.store.listAccounts(), readId(given, '--account'))
       const domains = await operations.store.listDomains(accountId)
       const rows = domains.map(({ id, name, accountId, state }) => [
         String(id),

@@ -35,12 +35,20 @@ export const maintenanceCommands: readonly Command[] = [
         ...(await operations.store.inspect()),
         await checkKeys(operations.keyRing),
       ]
-      const ok = checks.every((check) => check.ok)
-      const rows = checks.map((check) => [check.ok ? 'ok' : 'BAD', check.name, check.detail])
-      return { json: { ok, checks }, text: table(rows), failed: !ok }
+      return showChecks(checks)
+    },
+    unopened(error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      return showChecks([{ name: 'start', ok: false, detail }])
     },
   },
 ]
+
+function showChecks(checks: readonly Check[]) {
+  const ok = checks.every((check) => check.ok)
+  const rows = checks.map((check) => [check.ok ? 'ok' : 'BAD', check.name, check.detail])
+  return { json: { ok, checks }, text: table(rows), failed: !ok }
+}
 
 async function checkKeys(keyRing: Operations['keyRing']): Promise<Check> {
   try {

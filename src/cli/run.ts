@@ -8,6 +8,7 @@ import {
   type Operations,
   type Option,
   type OptionValues,
+  type Output,
   UsageError,
 } from './command.ts'
 import { domainCommands } from './domain.ts'
@@ -94,14 +95,23 @@ async function dispatch(args: readonly string[], host: CliHost): Promise<number>
     throw new UsageError(`usage: postern ${[command.name, ...expected].join(' ')} [options]`)
   }
   const actor: Actor = { name: operatorName(values, host), origin: 'cli' }
-  const operations = await host.open(settingValues(values, host))
-  try {
-    const { readStandardInput, clock } = host
-    const context = { operations, actor, clock, positionals, values, readStandardInput }
-    const output = await command.run(context)
+  function show(output: Output): number {
     host.out(values.json === true ? JSON.stringify(output.json) : output.text)
     if (output.failed === true) return exitStatus.failed
     return output.unconfirmed === true ? exitStatus.unconfirmed : exitStatus.done
+  }
+  const settings = settingValues(values, host)
+  let operations: Awaited<ReturnType<CliHost['open']>>
+  try {
+    operations = await host.open(settings)
+  } catch (error) {
+    if (command.unopened === undefined) throw error
+    return show(command.unopened(error))
+  }
+  try {
+    const { readStandardInput, clock } = host
+    const context = { operations, actor, clock, positionals, values, readStandardInput }
+    return show(await command.run(context))
   } finally {
     await operations.close()
   }
@@ -160,6 +170,7 @@ function settingValues(values: OptionValues, { settingFlags }: CliHost): Setting
   const given: Record<string, string> = {}
   for (const { flag, variable } of settingFlags) {
     const value = values[flag]
+    if (value === '') throw new UsageError(`--${flag} needs a value`)
     if (typeof value === 'string') given[variable] = value
   }
   if (typeof values.config === 'string') given.POSTERN_CONFIG_FILE = values.config

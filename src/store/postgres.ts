@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type PostgresPoolClient, sql } from 'kysely'
 import type { DatabaseError, PoolClient, PoolConfig } from 'pg'
+import { RefusedChange } from './change.ts'
 import { watchPostgres } from './postgres-watch.ts'
 import type { Database, Schema } from './schema.ts'
 
@@ -68,11 +69,16 @@ export async function openPostgres(
   return {
     dialect: 'postgres',
     reader: db,
-    write: (work) =>
-      db
-        .transaction()
-        .setIsolationLevel('read committed')
-        .execute((transaction) => work({ db: transaction, dialect: 'postgres' })),
+    async write(work) {
+      try {
+        return await db
+          .transaction()
+          .setIsolationLevel('read committed')
+          .execute((transaction) => work({ db: transaction, dialect: 'postgres' }))
+      } catch (error) {
+        throw inOurWords(error)
+      }
+    },
 
     fleet: {
       reader: fleet,
@@ -92,6 +98,21 @@ export async function openPostgres(
       await fleet.destroy()
       await db.destroy()
     },
+  }
+}
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+function inOurWords(error: unknown): unknown {
+  switch ((error as { code?: unknown }).code) {
+    case '55P03':
+      return new Error('the database is busy with another change: nothing was changed, try again', {
+        cause: error,
+      })
+    case '23503':
+      // Whatever a change names it has looked up: it went meanwhile.
+      return new RefusedChange({ reason: 'no-such-domain' })
+    default:
+      return error
   }
 }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWorkplace, type Workplace } from '../helpers/program.ts'
 
@@ -52,6 +53,11 @@ describe('a wrong call is exit status 2, with a sentence, and changes nothing', 
     [['account', 'create', 'x', '--as', 'a\u001b[2Jb'], '--as: name contains a control character'],
     [['account', 'create', 'x', '--as', ' '], "--as: name can't be blank"],
     [['explain', '--from', 'a@acme.test'], '--token'],
+    [['account', 'list', '--database-url='], '--database-url needs a value'],
+    [
+      ['token', 'create', '--name', 'x', '--domain', 'acme.test', '--idempotency-key', 'a b'],
+      'idempotency key',
+    ],
     [['serve', 'now'], 'takes no "now"'],
   ])('postern %j', async (args, sentence) => {
     const { status, stdout, stderr } = await place.postern(...args)
@@ -69,6 +75,8 @@ describe('a refused call is exit status 1, with a sentence that says what to do'
     [['domain', 'add', 'acme.test'], 'belongs to an account already'],
     [['domain', 'add', 'other.test', '--account', '99'], 'there is no such account'],
     [['domain', 'remove', 'nowhere.test'], 'there is no domain nowhere.test'],
+    [['token', 'list', '--account', '99'], 'there is no such account'],
+    [['domain', 'list', '--account', '99'], 'there is no such account'],
     [
       ['token', 'create', '--name', 'x', '--domain', 'nowhere.test'],
       'there is no domain nowhere.test',
@@ -199,6 +207,64 @@ test('dev prints lines for where people reach the gate', async () => {
   } finally {
     await other.remove()
   }
+})
+
+test.each([
+  ['POSTERN_DATABASE_URL sqlite:./x.db'],
+  ['POSTERN_LOG_LEVEL: debug'],
+  ['DATABASE_URL=sqlite:./x.db'],
+])('a file of settings with the line %j is refused by its number', async (line) => {
+  const file = join(place.folder, 'bad-settings')
+  writeFileSync(file, `# of the gate\n\n${line}\n`)
+  const { status, stderr } = await place.postern('account', 'list', '--config', file)
+  expect(status).toBe(1)
+  expect(stderr).toContain('line 3 is not POSTERN_NAME=value')
+  expect(stderr).not.toContain('x.db')
+})
+
+test('a list without anything in it is a problem of the settings', async () => {
+  const { status, stderr } = await place.postern('serve', '--smtp-usernames', ',')
+  expect(status).toBe(1)
+  expect(stderr).toContain('POSTERN_SMTP_USERNAMES must name at least one')
+})
+
+test('a database that a newer version has migrated is left alone', async () => {
+  const other = createWorkplace()
+  try {
+    await other.json('account', 'create', 'A')
+    const database = new DatabaseSync(join(other.folder, 'data/postern.db'))
+    database.exec("insert into kysely_migration values ('9999-future', '2099-01-01')")
+    database.close()
+    const { status, stderr } = await other.postern('account', 'list')
+    expect(status).toBe(1)
+    expect(stderr).toContain('a newer version of Postern has migrated it')
+  } finally {
+    await other.remove()
+  }
+})
+
+test('doctor says what keeps the gate from starting, as one of its checks', async () => {
+  const { status, stdout } = await place.postern(
+    'doctor',
+    '--json',
+    '--database-url',
+    'postgres://nobody@127.0.0.1:1/none',
+  )
+  expect(status).toBe(1)
+  const { ok, checks } = JSON.parse(stdout)
+  expect(ok).toBe(false)
+  expect(checks[0].detail).toMatch(/POSTERN_DATABASE_URL cannot be used: .*ECONNREFUSED/)
+})
+
+test('a call with an idempotency key can be repeated, and shows the same token', async () => {
+  const create = () =>
+    place.json('token', 'create', '--name', 'k', '--domain', 'acme.test', '--idempotency-key', 'k1')
+  const [first, second] = [await create(), await create()]
+  expect(second).toEqual(first)
+  const reset = () => place.json('token', 'reset', String(first.id), '--idempotency-key', 'k2')
+  const [one, two] = [await reset(), await reset()]
+  expect(two.token).toBe(one.token)
+  expect(two.replaces.id).toBe(first.id)
 })
 
 test('a setting whose name is spelled wrong is pointed out', async () => {
