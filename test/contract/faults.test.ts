@@ -199,7 +199,7 @@ describe('PostgreSQL', () => {
         actor,
         at,
       })
-    await expect(add()).rejects.toThrow('lock timeout')
+    await expect(add()).rejects.toThrow('nothing was changed, try again')
     expect(await mine.listDomains()).toEqual([])
     await stuck.query('rollback')
     await stuck.end()
