@@ -327,9 +327,16 @@ function keysOf(role: Role): Keys | undefined {
   }
 }
 
-/** As JSON libraries do that match keys without regard to case: ASCII, and the two letters that fold into it. */
+/**
+ * As JSON libraries do that match keys without regard to case: ASCII, and the letters that one or another of them folds into
+ * it (Go: U+017F, U+212A; Java's `equalsIgnoreCase`: U+0130 and U+0131 as well).
+ */
 function foldCase(key: string): string {
-  return key.replaceAll('\u017f', 's').replaceAll('\u212a', 'k').toLowerCase()
+  return key
+    .replaceAll('\u017f', 's')
+    .replaceAll('\u212a', 'k')
+    .replace(/[\u0130\u0131]/g, 'i')
+    .toLowerCase()
 }
 
 function byItem(a: BodyProblem, b: BodyProblem): number {

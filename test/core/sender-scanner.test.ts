@@ -135,14 +135,15 @@ describe('keys that two readers could take for different ones', () => {
     for (const result of [before, after, inBatch, inBase]) expect(result.ok).toBe(false)
   })
 
-  test.each(['"__proto__":{}', '"Email":"x"', '"email":"x"', '"EMA\\u0130L":"x"'])(
-    'inside from: %s',
-    (member) => {
-      const { ok } = scan('send', `{"from":{"email":"a@b.c",${member}}}`)
-      // İ folds into i with a dot above, which is another key for everyone.
-      expect(ok).toBe(member.includes('0130'))
-    },
-  )
+  test.each([
+    '"__proto__":{}',
+    '"Email":"x"',
+    '"email":"x"',
+    '"EMA\\u0130L":"x"',
+    '"ema\\u0131l":"x"',
+  ])('inside from: %s', (member) => {
+    expect(scan('send', `{"from":{"email":"a@b.c",${member}}}`).ok).toBe(false)
+  })
 
   test('the kelvin sign and the long s fold into letters, as in Go', () => {
     expect(scan('batch', `{"ba\\u017fe":{${from('a@b.c')}},"requests":[{}]}`).ok).toBe(false)

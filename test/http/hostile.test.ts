@@ -294,6 +294,14 @@ describe('a body that two parsers could read differently is 400', () => {
     ['another spelling alone', '{"FROM":{"email":"a@example.com"}}'],
     ['two addresses', '{"from":{"email":"a@example.com","email":"a@evil.test"}}'],
     ['two spellings of the address', '{"from":{"email":"a@example.com","Email":"a@evil.test"}}'],
+    [
+      'a dotless i in the address key',
+      '{"from":{"email":"a@example.com","ema\\u0131l":"a@evil.test"}}',
+    ],
+    [
+      'a dotted capital I in the address key',
+      '{"from":{"email":"a@example.com","EMA\u0130L":"a@evil.test"}}',
+    ],
     ['a key with a NUL', `{${from('a@example.com')},"from\\u0000":{"email":"a@evil.test"}}`],
     ['__proto__', `{${from('a@example.com')},"__proto__":{${from('a@evil.test')}}}`],
     ['a byte-order mark', `\ufeff{${from('a@example.com')}}`],
