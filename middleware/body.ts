@@ -29,8 +29,9 @@ export function readBody(
   if (Number(incoming.headers['content-length'] ?? 0) > limit) {
     return Promise.resolve({ state: 'too-large' })
   }
-  // RFC 9110 §10.1.1: now that the credential is good, the client may send.
-  if (incoming.headers.expect !== undefined) outgoing.writeContinue()
+  // RFC 9110 §10.1.1: now that the credential is good, the client may send. HTTP/1.0 knows no such answer.
+  if (incoming.headers.expect !== undefined && incoming.httpVersion !== '1.0')
+    outgoing.writeContinue()
 
   return new Promise((resolve) => {
     const chunks: Buffer[] = []

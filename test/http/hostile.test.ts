@@ -446,6 +446,15 @@ describe('a connection stays usable, or is closed', () => {
     expect(answer?.headers.connection).toBe('close')
   })
 
+  test('Expect: 100-continue of an HTTP/1.0 client is ignored', async () => {
+    const client = hold([
+      sendRequest().replace('HTTP/1.1', 'HTTP/1.0').replace('\r\n', '\r\nExpect: 100-continue\r\n'),
+    ])
+    await client.ended
+    expect(client.statuses()).toEqual([200])
+    client.socket.destroy()
+  })
+
   test('another expectation is 417', async () => {
     expectRefusal(await ask({ more: 'Expect: the-unexpected\r\n' }), 417)
   })
