@@ -108,7 +108,8 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   })
 
   function streamOf(host = ''): Stream {
-    return options.hosts.get(host.toLowerCase().replace(/:\d*$/, '')) ?? 'transactional'
+    // RFC 1034 §3.1: a name may end in the dot of the root. Mail for the sandbox must not go out for real because of it.
+    return options.hosts.get(host.toLowerCase().replace(/\.?(:\d*)?$/, '')) ?? 'transactional'
   }
 
   const checkBody = createMiddleware<GateEnv>(async function checkAsRouted(c, next) {

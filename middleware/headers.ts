@@ -98,7 +98,7 @@ export function answerHeaders(
   const fields: string[] = []
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || strippedFromAnswers.has(name) || dropped.has(name)) continue
-    if (name.startsWith('postern-')) continue
+    if (canonical(name).startsWith('postern-')) continue
     for (const one of Array.isArray(value) ? value : [value]) fields.push(name, one)
   }
   // An answer to one credential must not be served to another by a cache on the way.

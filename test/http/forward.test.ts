@@ -1,5 +1,6 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { httpUpstream } from '../../src/setting-parsers.ts'
 import { startHttpGateway, type TestHttpGateway } from '../helpers/http-gateway.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
 import { rawHttp } from '../helpers/raw-http.ts'
@@ -149,6 +150,51 @@ describe('the sandbox routes', () => {
     expect((await send(message, {}, '/api/send/42')).status).toBe(200)
     expect(upstream.seen[0]?.url).toBe('/api/send/42')
   })
+})
+
+test.each([
+  'sandbox.test',
+  'SANDBOX.test',
+  'sandbox.test:8080',
+  'sandbox.test.',
+  'sandbox.test.:80',
+])('the Host %s picks the sandbox and its Email API', async (host) => {
+  const sandbox = await startScriptedEmailApi()
+  const routed = await startHttpGateway(lookup, upstream.url, {
+    upstreams: { transactional: httpUpstream(upstream.url), sandbox: httpUpstream(sandbox.url) },
+    hosts: new Map([['sandbox.test', 'sandbox']]),
+  })
+  const body = JSON.stringify(message)
+  await rawHttp(
+    routed.url,
+    `POST /api/send/1 HTTP/1.1\r\nHost: ${host}\r\nApi-Token: ${token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  )
+  expect(sandbox.seen).toHaveLength(1)
+  expect(upstream.seen).toEqual([])
+  await routed.close()
+  await sandbox.close()
+})
+
+test('an answer loses the hop-by-hop fields and what only the gate may say', async () => {
+  upstream.answer = (_request, response) =>
+    response
+      .writeHead(200, {
+        'Postern-Token-Id': '9',
+        Postern_Assertion: 'forged',
+        'X-Request-Id': 'forged',
+        'Cache-Control': 'public',
+        Connection: 'close, X-Hop',
+        'X-Hop': '1',
+        'X-Kept': '1',
+      })
+      .end('{}')
+  const { headers } = await send(message)
+  for (const name of ['postern-token-id', 'postern_assertion', 'x-hop']) {
+    expect(headers.get(name)).toBeNull()
+  }
+  expect(headers.get('x-request-id')).not.toBe('forged')
+  expect(headers.get('cache-control')).toBe('no-store')
+  expect(headers.get('x-kept')).toBe('1')
 })
 
 describe('a message that may not be sent', () => {
