@@ -75,24 +75,25 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
     server.closeIdleConnections()
   }
 
-  /** The last answer on a socket, given only where the client would take it for the right request. */
+  /** Ends a socket on which no further request can be read. */
   function refuseBytes(socket: Duplex, answer: string) {
     if (refused.has(socket)) return
     refused.add(socket)
     // After CONNECT nobody else would notice that the client is gone.
     socket.on('error', () => socket.destroy())
+    answerLast(socket, answer)
+  }
+
+  /** Answers in the order of the requests: one that came whole must not be told that it was malformed. */
+  function answerLast(socket: Duplex, answer: string) {
     const unanswered = [...(pending.get(socket) ?? [])]
-    const last = unanswered.at(-1)
-    if (latest.get(socket)?.complete === false) {
-      // They are the body of a request: it gets this answer if it has none yet, and its turn has come.
-      if (unanswered.length === 1 && last?.headersSent === false) endWith(socket, answer)
-      else socket.destroy()
-    } else if (last === undefined) {
-      endWith(socket, answer)
-    } else {
-      // They follow requests that are whole, which must not be told that they were malformed.
-      last.once('close', () => endWith(socket, answer))
-    }
+    // The refused bytes are the body of the latest request, or come after it.
+    const isItsBody = latest.get(socket)?.complete === false
+    const own = isItsBody ? unanswered.pop() : undefined
+    const [earlier] = unanswered
+    if (earlier !== undefined) earlier.once('close', () => answerLast(socket, answer))
+    else if (!isItsBody || own?.headersSent === false) endWith(socket, answer)
+    else socket.destroy()
   }
 
   const limits = {

@@ -474,6 +474,10 @@ describe('a connection stays usable, or is closed', () => {
   test.each([
     ['nonsense\r\n\r\n', 400],
     ['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 404],
+    [
+      `POST /api/send HTTP/1.1\r\nHost: a\r\nApi-Token: ${token}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`,
+      400,
+    ],
   ])(
     '%j behind a whole request is refused after its answer, not instead of it',
     async (more, status) => {
