@@ -27,7 +27,7 @@ interface HttpServerDeps {
   readonly metrics: Pick<Metrics, 'answered' | 'inFlight'>
 }
 
-/** A client has this long for its header section, and for a whole request of any allowed size on a slow line. */
+/** A client has this long for its handshake, for its header section, and for a whole request of any allowed size on a slow line. */
 const headersTimeoutMs = 15_000
 const requestTimeoutMs = 300_000
 const keepAliveTimeoutMs = 65_000
@@ -108,7 +108,7 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
   const server: Server =
     options.tls === undefined
       ? createHttpServer(limits, serve)
-      : createHttpsServer({ ...limits, ...options.tls }, serve)
+      : createHttpsServer({ ...limits, ...options.tls, handshakeTimeout: headersTimeoutMs }, serve)
   // Not answered with "100 Continue" before the credential was looked at: `readBody` does that.
   server.on('checkContinue', serve)
   server.on('checkExpectation', (_incoming, outgoing: ServerResponse) => {
@@ -120,6 +120,12 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
         Connection: 'close',
       })
       .end(body)
+  })
+  // Node's own list lacks the connections that are still shaking hands, and those after CONNECT.
+  const sockets = new Set<Duplex>()
+  server.on('connection', (socket: Duplex) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
   })
   server.on('clientError', (error: Error & { code?: string }, socket) => {
     refuseBytes(socket, clientErrorAnswer(error.code))
@@ -155,7 +161,9 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
       closing = true
       return new Promise((resolve) => {
         const idle = setTimeout(endIdle, Math.min(idleGraceMs, deadlineMs / 2))
-        const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
+        const deadline = setTimeout(() => {
+          for (const socket of sockets) socket.destroy()
+        }, deadlineMs)
         // Not that of `http`, which cuts off idle connections at once.
         TcpServer.prototype.close.call(server, () => {
           clearTimeout(idle)
