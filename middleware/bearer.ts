@@ -5,7 +5,7 @@ import type { GateEnv } from './context.ts'
 import type { DecisionReport } from './report.ts'
 
 /** What a request's fields say of its credential. */
-export type PresentedCredential =
+type PresentedCredential =
   | { readonly found: 'one'; readonly bearerToken: string }
   | { readonly found: 'none' | 'other-scheme' | 'several' }
 
