@@ -54,6 +54,7 @@ beforeEach(async () => {
   await place.json('account', 'create', 'Acme')
   await place.json('domain', 'add', 'acme.test')
   gates = await Promise.all([place.start('serve'), place.start('serve'), place.start('serve')])
+  expect(new Set(gates.map(({ ready }) => ready.http)).size).toBe(3)
 })
 
 async function createToken(level = 'admin'): Promise<{ id: number; token: string }> {

@@ -54,6 +54,7 @@ export function createWorkplace(settings: Record<string, string> = {}): Workplac
   const folder = mkdtempSync(join(tmpdir(), 'postern-test-'))
   const environment = { PATH: process.env.PATH ?? '', HOME: folder, ...settings }
   const running: RunningProgram[] = []
+  let starts = 0
 
   function postern(...args: string[]): Promise<CommandResult> {
     return runProgram(process.execPath, [program, ...args], { cwd: folder, env: environment })
@@ -69,7 +70,7 @@ export function createWorkplace(settings: Record<string, string> = {}): Workplac
       return JSON.parse(stdout)
     },
     async start(mode, more = {}) {
-      const readyFile = join(folder, `ready-${running.length}.json`)
+      const readyFile = join(folder, `ready-${starts++}.json`)
       const child = spawn(process.execPath, [program, mode], {
         cwd: folder,
         env: { ...anyPorts, ...environment, ...more, POSTERN_READY_FILE: readyFile },
