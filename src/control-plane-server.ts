@@ -3,6 +3,7 @@ import { createGatewayServer } from '../middleware/server.ts'
 import { createAdminApp } from './admin/app.ts'
 import type { Config } from './config.ts'
 import { type ControlPlane, openControlPlane, type System } from './control-plane.ts'
+import { createJanitor } from './fleet/janitor.ts'
 import { hostPort, naming } from './listening.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -75,6 +76,9 @@ export async function startControlPlaneServer(
     const sweeper = createSweeper({ registry: store, clock, log, intervalMs })
     sweeper.start()
     closers.push(() => sweeper.stop())
+    const janitor = createJanitor({ registry: store, clock, log, intervalMs: config.leaseMs })
+    janitor.start()
+    closers.push(() => janitor.stop())
     return { controlPlane, redis, url: server.url, close }
   }
 }

@@ -69,6 +69,7 @@ export async function openControlPlane(
       revoke: createRevoke({ registry: store, confirm, clock }),
       reveal: createReveal({ registry: store, openSealed: seal.open, clock }),
       explain: createExplain({ authenticator }),
+      confirm,
       async close() {
         await settled()
         await store.close()

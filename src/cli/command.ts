@@ -2,17 +2,18 @@ import type { ParseArgsOptionDescriptor } from 'node:util'
 import type { Clock } from '../clock.ts'
 import type { Explain } from '../service/explain.ts'
 import type { Issue } from '../service/issue.ts'
-import type { Actor, Registry } from '../service/ports.ts'
+import type { Actor, Confirm, FleetRegistry, Registry } from '../service/ports.ts'
 import type { Reset } from '../service/reset.ts'
 import type { Reveal } from '../service/reveal.ts'
 import type { Revoke } from '../service/revoke.ts'
 
 /** What commands work with; the program hands in its control plane. */
 export interface Operations {
-  readonly store: Registry & {
-    readonly dialect: string
-    inspect(): Promise<readonly Check[]>
-  }
+  readonly store: Registry &
+    Pick<FleetRegistry, 'listNodes' | 'beginEra'> & {
+      readonly dialect: string
+      inspect(): Promise<readonly Check[]>
+    }
   checkSettings(): Promise<readonly Check[]>
   /** Names of the migrations that were applied when the store was opened. */
   readonly applied: readonly string[]
@@ -21,6 +22,7 @@ export interface Operations {
   readonly revoke: Revoke
   readonly reveal: Reveal
   readonly explain: Explain
+  readonly confirm: Confirm
   readonly keyRing: {
     rotate(actor: Actor): Promise<string>
     jwks(): Promise<{ readonly keys: readonly object[] }>

@@ -13,6 +13,7 @@ import {
 } from './command.ts'
 import { domainCommands } from './domain.ts'
 import { explainCommand } from './explain.ts'
+import { fleetCommands } from './fleet.ts'
 import { commandHelp, programHelp } from './help.ts'
 import { maintenanceCommands } from './maintenance.ts'
 import { tokenCommands } from './token.ts'
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
   ...domainCommands,
   ...tokenCommands,
   explainCommand,
+  ...fleetCommands,
   ...maintenanceCommands,
 ]
 

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import type { Confirm, FleetRegistry, NodeRow, Receipt } from '../service/ports.ts'
-import { clockDrift } from './lease.ts'
+import { patienceMs } from './lease.ts'
 
 export interface ConfirmationDeps {
   readonly registry: Pick<FleetRegistry, 'readNodes' | 'readAcknowledgements' | 'fenceNode'>
@@ -16,8 +16,6 @@ export interface ConfirmationDeps {
   readonly wait?: (ms: number) => Promise<unknown>
 }
 
-/** Over a hold with its drift: for what passes between a process' reading of its clock and its act. */
-const marginMs = 250
 /** A change that is not confirmed so long after the longest hold is answered as pending. */
 const graceForAnswersMs = 2_000
 /** Acknowledgements come within milliseconds of the push; what has not come by then waits for a lease. */
@@ -57,8 +55,8 @@ export function createConfirmation(deps: ConfirmationDeps): Confirmation {
 
     const readAt = clock.monotonic()
     const longestHoldMs = Math.max(holdMs, ...reading.nodes.map((node) => node.holdMs))
-    const giveUpAt = readAt + patience(longestHoldMs) + graceForAnswersMs
-    const eraOverAt = readAt + patience(longestHoldMs) - reading.eraAgeMs
+    const giveUpAt = readAt + patienceMs(longestHoldMs) + graceForAnswersMs
+    const eraOverAt = readAt + patienceMs(longestHoldMs) - reading.eraAgeMs
     const silent = new Map(reading.nodes.map((node) => [node.incarnation, node]))
     const waitedOut: NodeRow[] = []
     let confirmed = 0
@@ -67,7 +65,7 @@ export function createConfirmation(deps: ConfirmationDeps): Confirmation {
       await hear(epoch)
       const now = clock.monotonic()
       for (const [incarnation, node] of silent) {
-        if (now <= readAt + patience(node.holdMs)) continue
+        if (now <= readAt + patienceMs(node.holdMs)) continue
         waitedOut.push(node)
         silent.delete(incarnation)
       }
@@ -117,9 +115,4 @@ export function createConfirmation(deps: ConfirmationDeps): Confirmation {
   }
 
   return { confirm, settled: () => Promise.all(fencing) }
-}
-
-/** After so long a node that was not heard of can decide nothing any more. */
-function patience(holdMs: number): number {
-  return holdMs * (1 + 2 * clockDrift) + marginMs
 }

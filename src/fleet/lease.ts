@@ -1,7 +1,15 @@
 import type { Clock } from '../clock.ts'
 
 /** Both clocks, the node's and that of whoever waits for it, may be this much too fast or too slow. */
-export const clockDrift = 0.01
+const clockDrift = 0.01
+/** Over a hold with its drift: for what passes between a process' reading of its clock and its act. */
+const marginMs = 250
+
+/** So long after it was last heard of a node can decide nothing any more, by anybody's clock. */
+export function patienceMs(holdMs: number): number {
+  return holdMs * (1 + 2 * clockDrift) + marginMs
+}
+
 /** For rounding, and for what passes between two readings of a clock. */
 const slackMs = 10
 /** A wall clock that moved this much against the monotonic one: it was set, or the machine was asleep. */

@@ -273,6 +273,15 @@ export interface NodeRow {
   readonly holdMs: number
 }
 
+/** A node as people see it; instants are the node's own, and nobody decides by them. */
+export interface ListedNode extends NodeRow {
+  readonly name: string
+  readonly startedAt: number
+  readonly renewedAt: number
+  /** It was waited out, and can only come back under another name. */
+  readonly fenced: boolean
+}
+
 /**
  * The fleet's share of the store: leases and acknowledgements. Each method is one committed transaction on the primary;
  * the order in which they are called is the protocol.
@@ -301,6 +310,8 @@ export interface FleetRegistry {
     readonly eraAgeMs: number
     readonly nodes: readonly NodeRow[]
   }>
+  /** Every node that has a row, fenced or not, as people and the janitor see it. */
+  listNodes(): Promise<readonly ListedNode[]>
   /** What becomes of these: those that are missing are gone. */
   readAcknowledgements(incarnations: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** Shuts out a node that was waited out, unless it has renewed since. */
@@ -309,6 +320,11 @@ export interface FleetRegistry {
   pruneLog(before: { readonly entries: number; readonly tombstones: number }): Promise<void>
   /** Calls `listener` soon after the log has grown; may miss some, may call for nothing. Answers how to stop it. */
   watchLog(listener: () => void): () => void
+  /**
+   * Begins a new era by hand: after an older copy of the database was restored, which the database itself does not show.
+   * Every node forgets what it knows, and changes wait until no lease of the old era can run.
+   */
+  beginEra(): Promise<Moment>
   /** The database's clock, milliseconds since the Unix epoch. */
   readClock(): Promise<number>
 }

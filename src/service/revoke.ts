@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { OutcomeUnknown } from '../core/outcome-unknown.ts'
 import { confirmed } from './confirm.ts'
 import type { Actor, Confirm, GrantRequest, Registry } from './ports.ts'
 
@@ -10,12 +11,22 @@ interface RevokeDeps {
 
 export type Revoke = ReturnType<typeof createRevoke>
 
+/** Of a commit whose answer was lost the tombstone tells what became of it. */
+function repeatIfUnknown<T>(call: () => Promise<T>) {
+  return function repeat(error: unknown): Promise<T> {
+    if (error instanceof OutcomeUnknown) return call()
+    throw error
+  }
+}
+
 /** Everything that takes rights away, or changes them, at once. */
 export function createRevoke({ registry, confirm, clock }: RevokeDeps) {
   return {
     /** Repeating it finds the tombstone, waits like the first call, and succeeds again. */
-    deleteToken: (tokenId: number, actor: Actor) =>
-      confirmed(confirm, registry.deleteToken({ tokenId, actor, at: clock.now() })),
+    deleteToken(tokenId: number, actor: Actor) {
+      const remove = () => registry.deleteToken({ tokenId, actor, at: clock.now() })
+      return confirmed(confirm, remove().catch(repeatIfUnknown(remove)))
+    },
 
     /** Replaces the whole set of grants. */
     replaceGrants: (tokenId: number, grants: readonly GrantRequest[], actor: Actor) =>

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import type { FleetRegistry } from '../service/ports.ts'
 import type { Database, Dialect } from './schema.ts'
@@ -119,6 +120,20 @@ export function createFleetRegistry(database: Database): FleetRegistry {
       }
     },
 
+    async listNodes() {
+      const rows = await reader.selectFrom('nodes').selectAll().orderBy('started_at').execute()
+      return rows.map((row) => ({
+        incarnation: row.incarnation,
+        name: row.name,
+        startedAt: row.started_at,
+        renewedAt: row.renewed_at,
+        renewal: row.renewal,
+        appliedEpoch: row.applied_epoch,
+        holdMs: row.hold_ms,
+        fenced: row.fenced === 1,
+      }))
+    },
+
     async readAcknowledgements(incarnations) {
       if (incarnations.length === 0) return new Map()
       const rows = await reader
@@ -171,6 +186,15 @@ export function createFleetRegistry(database: Database): FleetRegistry {
     },
 
     watchLog: watch,
+
+    beginEra: () =>
+      write((db) =>
+        db
+          .updateTable('revocation_clock')
+          .set({ era: randomUUID(), era_at: now })
+          .returning(['era', 'epoch'])
+          .executeTakeFirstOrThrow(),
+      ),
 
     async readClock() {
       const { rows } = await sql<{ at: number }>`select ${now} as at`.execute(reader)

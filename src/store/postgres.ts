@@ -1,6 +1,8 @@
-import { Kysely, PostgresDialect, type PostgresPoolClient, sql } from 'kysely'
-import type { DatabaseError, PoolClient, PoolConfig } from 'pg'
+import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely'
+import type { DatabaseError, PoolClient, PoolConfig, QueryResult } from 'pg'
+import { OutcomeUnknown } from '../core/outcome-unknown.ts'
 import { RefusedChange } from './change.ts'
+import { inspectPostgres } from './inspect.ts'
 import { watchPostgres } from './postgres-watch.ts'
 import type { Database, Schema } from './schema.ts'
 
@@ -46,19 +48,26 @@ export async function openPostgres(
   const db = connect(maxConnections)
   const fleet = connect(maxFleetConnections)
 
+  /** Connections whose last commit did not get to the standby that it was to wait for. */
+  const unreplicated = new WeakSet<object>()
+
   function connect(max: number): Kysely<Schema> {
     const pool = new pg.Pool({ ...config, max })
     // A connection that breaks while idle leaves the pool; one that breaks in use fails its query. Neither ends the process.
     pool.on('error', () => {})
     pool.on('connect', (client) => {
       client.on('error', () => {})
+      client.on('notice', ({ code }) => {
+        if (code === warning) unreplicated.add(client)
+      })
       // Whatever the server's own defaults are. Waiting for the standby is what fences a primary that was deposed.
       client.query(sessionSettings).catch(() => {})
     })
     return new Kysely<Schema>({
       dialect: new PostgresDialect({
         pool: {
-          connect: async () => discardWhenBroken(await pool.connect(), pg.DatabaseError),
+          connect: async () =>
+            guarded(await pool.connect(), { serverError: pg.DatabaseError, unreplicated }),
           end: () => pool.end(),
           options: pool.options,
         },
@@ -87,12 +96,7 @@ export async function openPostgres(
       watch: (listener) => watchPostgres(pg.Client, config, listener),
     },
 
-    async inspect() {
-      const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db)
-      return [
-        { name: 'database server', ok: true, detail: `PostgreSQL ${rows[0]?.server_version}` },
-      ]
-    },
+    inspect: () => inspectPostgres({ reader: db }),
 
     async close() {
       await fleet.destroy()
@@ -116,22 +120,35 @@ function inOurWords(error: unknown): unknown {
   }
 }
 
+/** "canceling wait for synchronous replication" comes as this, and nothing else that we do warns. */
+const warning = '01000'
+
 /**
  * A connection whose query ended in anything but the server's own word (a time-out, a cut line) is not used again: its
- * answer may still come, and would be taken for another's.
+ * answer may still come, and would be taken for another's. And of a commit that so ended, or that was not waited for by
+ * its standby, nobody can say whether it will stay.
  */
-function discardWhenBroken(
+function guarded(
   client: PoolClient,
-  serverError: typeof DatabaseError,
+  {
+    serverError,
+    unreplicated,
+  }: { readonly serverError: typeof DatabaseError; readonly unreplicated: WeakSet<object> },
 ): PostgresPoolClient {
   let broken = false
   async function query(text: string, parameters: unknown[]) {
+    // Its transaction ends with the connection; a second error would hide the first.
+    if (broken && text === 'rollback') return { command: 'ROLLBACK', rowCount: 0, rows: [] }
+    let result: QueryResult
     try {
-      return await client.query(text, parameters)
+      result = await client.query(text, parameters)
     } catch (error) {
-      broken ||= !(error instanceof serverError)
-      throw error
+      if (error instanceof serverError) throw error
+      broken = true
+      throw text === 'commit' ? new OutcomeUnknown('the connection broke', { cause: error }) : error
     }
+    if (unreplicated.delete(client)) throw new OutcomeUnknown('the standby did not answer in time')
+    return result
   }
   // Nothing here streams, so that the form of `query` that takes a cursor is left out.
   return { query, release: () => client.release(broken) } as unknown as PostgresPoolClient

@@ -4,6 +4,7 @@ import type { FleetRegistry, Lookup, Registry, SecretStore } from '../service/po
 import { createAuditTrail } from './audit.ts'
 import { createDomainRegistry } from './domains.ts'
 import { createFleetRegistry } from './fleet.ts'
+import { inspectData } from './inspect.ts'
 import { createLookup } from './lookup.ts'
 import { applyMigrations } from './migrate.ts'
 import { openPostgres, type PostgresOptions } from './postgres.ts'
@@ -28,6 +29,7 @@ export interface Store extends Lookup, Registry, SecretStore, FleetRegistry {
 /** Opens `sqlite:PATH`, relative to the working directory, or `postgres://…`. Throws when it cannot be opened. */
 export async function openStore(url: string, options?: PostgresOptions): Promise<Store> {
   const database = await openDatabase(url, options)
+  const fleet = createFleetRegistry(database)
   return {
     dialect: database.dialect,
     ...createLookup(database),
@@ -36,13 +38,16 @@ export async function openStore(url: string, options?: PostgresOptions): Promise
     ...createResetRegistry(database),
     ...createAuditTrail(database),
     ...createSecretStore(database),
-    ...createFleetRegistry(database),
+    ...fleet,
 
     migrate: () => applyMigrations(database),
     async ping() {
       await sql`select 1`.execute(database.reader)
     },
-    inspect: () => database.inspect(),
+    async inspect() {
+      const now = await fleet.readClock()
+      return [...(await database.inspect()), ...(await inspectData(database, now))]
+    },
     close: () => database.close(),
   }
 }

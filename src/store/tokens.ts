@@ -87,6 +87,12 @@ export function createTokenRegistry(database: Database): TokenRegistry {
     deleteToken: ({ tokenId, actor, at }) =>
       change<{ tokenId: number; repeated: boolean }>(database, async (transaction) => {
         if (await isDeleted(transaction, tokenId)) {
+          // A write: this commit too waits for the standby that the first may not have reached.
+          await transaction.db
+            .updateTable('token_tombstones')
+            .set(({ ref }) => ({ at: ref('at') }))
+            .where('token_id', '=', tokenId)
+            .execute()
           return { value: { tokenId, repeated: true }, epoch: await currentEpoch(transaction) }
         }
         const { record, digest } = await holdTokenAndDomains(transaction, tokenId)

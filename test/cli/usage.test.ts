@@ -163,6 +163,8 @@ test('doctor says which file and which upstream is not as it should be', async (
     { name: 'relay', ok: false },
     { name: 'journal mode', ok: true },
     { name: 'database file', ok: true },
+    { name: 'revocation log', ok: true },
+    { name: 'ended tokens', ok: true },
     { name: 'signing keys', ok: true },
   ])
 })

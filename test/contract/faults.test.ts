@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { OutcomeUnknown } from '../../src/core/outcome-unknown.ts'
+import { createRevoke } from '../../src/service/revoke.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { actor, done, minted, onDomain, start } from './store.contract.ts'
@@ -101,7 +105,9 @@ async function killAfter(child: ChildProcess, count: number): Promise<string[]> 
 /** Everything that was reported is there, and everything that is there is whole. */
 async function expectConsistent(store: Store, promised: readonly string[]) {
   expect(promised.length).toBeGreaterThan(10)
-  expect((await store.inspect()).filter(({ ok }) => !ok)).toEqual([])
+  const checks = await store.inspect()
+  // The tokens of this test ended long ago, by the database's clock.
+  expect(checks.filter(({ name, ok }) => !ok && name !== 'ended tokens')).toEqual([])
   const domains = await store.listDomains()
   const names = new Set(domains.map(({ name }) => name))
   const added = promised.filter((line) => line.startsWith('added ')).map((line) => line.slice(6))
@@ -181,7 +187,6 @@ describe('PostgreSQL', () => {
   })
 
   test('a process that stops between its locks and its commit does not hold the others for long', async () => {
-    const { default: pg } = await import('pg')
     const url = await postgres.createDatabase()
     const mine = await openStore(url)
     await mine.migrate()
@@ -209,4 +214,134 @@ describe('PostgreSQL', () => {
     expect(done(await mine.createToken(request)).grants).toEqual(grants)
     await mine.close()
   }, 30_000)
+
+  test('a commit that its standby did not get is not claimed, nor is a repeated deletion', async () => {
+    const url = await postgres.createDatabase()
+    const mine = await openStore(url)
+    await mine.migrate()
+    const accountId = done(await mine.createAccount({ name: 'Acme', actor, at })).id
+    const request = {
+      accountId,
+      name: 'x',
+      grants: [],
+      expiresAt: null,
+      token: minted(),
+      actor,
+      at,
+    }
+    const tokenId = done(await mine.createToken(request)).id
+    const admin = new pg.Client({ connectionString: url })
+    await admin.connect()
+    const standby = async (names: string) => {
+      await admin.query(`alter system set synchronous_standby_names = '${names}'`)
+      await admin.query('select pg_reload_conf()')
+    }
+    await standby('nobody')
+    try {
+      const remove = () => mine.deleteToken({ tokenId, actor, at })
+      await expect(remove()).rejects.toThrow(OutcomeUnknown)
+      // The server may still be waiting for the first.
+      await expect(remove()).rejects.toThrow(/repeat the call|nothing was changed/)
+    } finally {
+      await standby('')
+      await admin.end()
+    }
+    expect(done(await mine.deleteToken({ tokenId, actor, at })).repeated).toBe(true)
+    await mine.close()
+  }, 60_000)
+
+  test('a deletion whose answer is lost on the way is asked about, and has happened once', async () => {
+    const url = await postgres.createDatabase()
+    const proxy = await startCuttingProxy(url)
+    onTestFinished(() => void proxy.close())
+    const mine = await openStore(proxy.url)
+    await mine.migrate()
+    const accountId = done(await mine.createAccount({ name: 'Acme', actor, at })).id
+    const request = {
+      accountId,
+      name: 'x',
+      grants: [],
+      expiresAt: null,
+      token: minted(),
+      actor,
+      at,
+    }
+    const { id } = done(await mine.createToken(request))
+    const { deleteToken } = createRevoke({
+      registry: mine,
+      confirm: async (epoch) => ({
+        epoch,
+        propagation: 'confirmed',
+        confirmed: 0,
+        fenced: 0,
+        waitingFor: [],
+        ms: 0,
+      }),
+      clock: { now: () => at },
+    })
+    proxy.cutNextCommit()
+    expect(await deleteToken(id, actor)).toMatchObject({ done: true, value: { repeated: true } })
+    proxy.cutNextCommit()
+    const creating = mine.createToken({ ...request, token: minted() })
+    await expect(creating).rejects.toThrow(/repeat the call/)
+    await mine.close()
+  }, 30_000)
+
+  test('another timeline of the server is another era of the log', async () => {
+    const url = await postgres.createDatabase()
+    const mine = await openStore(url)
+    await mine.migrate()
+    const accountId = done(await mine.createAccount({ name: 'Acme', actor, at })).id
+    let domains = 0
+    const change = async () => {
+      domains += 1
+      const name = `d${domains}.example`
+      const token = minted()
+      done(await mine.addDomain({ accountId, name, state: 'verified', token, actor, at }))
+      return mine.readNodes()
+    }
+    const first = await change()
+    expect((await change()).moment.era).toBe(first.moment.era)
+    const admin = new pg.Client({ connectionString: url })
+    await admin.connect()
+    await admin.query(`update revocation_clock set timeline = '000000FF'`)
+    await admin.end()
+    const promoted = await change()
+    expect(promoted.moment.era).not.toBe(first.moment.era)
+    expect(promoted.eraAgeMs).toBeLessThan(60_000)
+    expect((await change()).moment.era).toBe(promoted.moment.era)
+    await mine.close()
+  })
 })
+
+/** Between a store and its server: it can let a commit through, and cut the line before the answer comes back. */
+async function startCuttingProxy(databaseUrl: string) {
+  const { hostname, port, pathname } = new URL(databaseUrl)
+  let armed = false
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    let cutting = false
+    client.on('error', () => {}).on('close', () => upstream.destroy())
+    upstream.on('error', () => {}).on('close', () => client.destroy())
+    client.on('data', (bytes) => {
+      if (armed && bytes.includes('commit\0')) {
+        armed = false
+        cutting = true
+      }
+      upstream.write(bytes)
+    })
+    upstream.on('data', (bytes) => {
+      if (cutting) client.destroy()
+      else client.write(bytes)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const own = (server.address() as AddressInfo).port
+  return {
+    url: `postgres://postgres@127.0.0.1:${own}${pathname}`,
+    cutNextCommit() {
+      armed = true
+    },
+    close: () => server.close(),
+  }
+}

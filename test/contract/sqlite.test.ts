@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe } from 'vitest'
 import { openStore } from '../../src/store/store.ts'
+import { fleetContract } from './fleet.contract.ts'
 import { storeContract } from './store.contract.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-sqlite-'))
@@ -10,4 +11,5 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('SQLite', () => {
   storeContract(() => openStore(`sqlite:${join(folder, 'contract.db')}`))
+  fleetContract(() => openStore(`sqlite:${join(folder, 'fleet.db')}`))
 })

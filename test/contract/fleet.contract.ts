@@ -1,0 +1,181 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import type { Moment } from '../../src/core/sighting.ts'
+import type { Store } from '../../src/store/store.ts'
+import { actor, start as at, done, minted } from './store.contract.ts'
+
+/** What every store promises to the nodes of a fleet; each database runs it. */
+export function fleetContract(open: () => Promise<Store>) {
+  let store: Store
+  let accountId: number
+  let domains = 0
+  let incarnation: string
+
+  beforeAll(async () => {
+    store = await open()
+    await store.migrate()
+    accountId = done(await store.createAccount({ name: 'Acme', actor, at })).id
+  })
+  afterAll(() => store.close())
+  beforeEach(() => {
+    incarnation = randomUUID()
+  })
+
+  /** Adds one entry to the log; answers its epoch. */
+  async function grow(when = at): Promise<number> {
+    domains += 1
+    const name = `fleet-${domains}.example`
+    const added = await store.addDomain({
+      accountId,
+      name,
+      state: 'verified',
+      token: minted(),
+      actor,
+      at: when,
+    })
+    if (!added.done || added.epoch === null) throw new Error('no epoch')
+    return added.epoch
+  }
+
+  const join = (holdMs = 10_000) => store.addNode({ incarnation, name: 'gate:1', holdMs, at })
+  const renew = (applied?: Moment) => store.renewNode({ incarnation, applied, at })
+  const read = (after = 0) => store.readLog({ incarnation, after })
+  async function rowOf(name = incarnation) {
+    return (await store.readNodes()).nodes.find((node) => node.incarnation === name)
+  }
+
+  test('a node has no renewal before its first, and each is one more', async () => {
+    await join()
+    expect(await rowOf()).toMatchObject({ renewal: 0, appliedEpoch: 0, holdMs: 10_000 })
+    expect(await renew()).toBe(1)
+    expect(await renew()).toBe(2)
+    expect((await read()).renewal).toBe(2)
+  })
+
+  test('a node without a row cannot renew, and never gets one by renewing', async () => {
+    expect(await renew()).toBeUndefined()
+    expect(await rowOf()).toBeUndefined()
+    expect((await read()).renewal).toBeNull()
+  })
+
+  test('the log is read whole, in order, with the clock of the same snapshot', async () => {
+    const first = await grow()
+    const second = await grow()
+    const reading = await read(first - 1)
+    expect(reading.epoch).toBe(second)
+    expect(reading.entries.map(({ epoch }) => epoch)).toEqual([first, second])
+    expect(reading.entries[0]?.keys).toEqual([expect.stringMatching(/^name:/)])
+    expect(reading.at).toBeGreaterThan(Date.UTC(2026, 0))
+    expect((await read(second)).entries).toEqual([])
+  })
+
+  test('what a node has applied is never taken back, by whatever order it is told in', async () => {
+    await join()
+    const epoch = await grow()
+    const { era } = await read()
+    await store.acknowledge({ incarnation, applied: { era, epoch } })
+    await store.acknowledge({ incarnation, applied: { era, epoch: epoch - 1 } })
+    expect((await rowOf())?.appliedEpoch).toBe(epoch)
+    await renew({ era, epoch: epoch - 1 })
+    expect((await rowOf())?.appliedEpoch).toBe(epoch)
+  })
+
+  test('what a node has applied of another era counts for nothing', async () => {
+    await join()
+    const epoch = await grow()
+    const { era } = await read()
+    await renew({ era, epoch })
+    await store.acknowledge({ incarnation, applied: { era: 'another', epoch: epoch + 5 } })
+    expect((await rowOf())?.appliedEpoch).toBe(epoch)
+    await renew({ era: 'another', epoch: epoch + 5 })
+    expect((await rowOf())?.appliedEpoch).toBe(0)
+  })
+
+  test('a node that was waited out is shut out, unless it has renewed since', async () => {
+    await join()
+    await renew()
+    await renew()
+    await store.fenceNode({ incarnation, renewal: 1 })
+    expect(await renew()).toBe(3)
+    await store.fenceNode({ incarnation, renewal: 3 })
+    expect(await renew()).toBeUndefined()
+    expect(await rowOf()).toBeUndefined()
+    expect((await store.readAcknowledgements([incarnation])).size).toBe(0)
+    const listed = (await store.listNodes()).find((node) => node.incarnation === incarnation)
+    expect(listed).toMatchObject({ fenced: true, renewal: 3, name: 'gate:1' })
+  })
+
+  test('a node is removed by itself at once, and by others only as they saw it', async () => {
+    await join()
+    await renew()
+    await store.removeNode({ incarnation, renewal: 0 })
+    expect(await rowOf()).toBeDefined()
+    await store.removeNode({ incarnation, renewal: 1 })
+    expect(await rowOf()).toBeUndefined()
+    await join()
+    await store.removeNode({ incarnation })
+    expect(await rowOf()).toBeUndefined()
+  })
+
+  test('acknowledgements are told of those that are there', async () => {
+    await join()
+    const other = randomUUID()
+    const { era, epoch } = await read()
+    await store.acknowledge({ incarnation, applied: { era, epoch } })
+    const told = await store.readAcknowledgements([incarnation, other])
+    expect([...told]).toEqual([[incarnation, epoch]])
+    expect(await store.readAcknowledgements([])).toEqual(new Map())
+  })
+
+  test('pruned entries leave a mark behind which the log is whole', async () => {
+    const old = await grow(at - 1_000_000)
+    const kept = await grow(at)
+    await store.pruneLog({ entries: at - 500_000, tombstones: 0 })
+    const reading = await read()
+    expect(reading.completeFrom).toBe(old)
+    expect(reading.entries.map(({ epoch }) => epoch)).toEqual([kept])
+    // Nothing is older now: the mark stays.
+    await store.pruneLog({ entries: at - 500_000, tombstones: 0 })
+    expect((await read()).completeFrom).toBe(old)
+  })
+
+  test('a new era keeps the epochs, and says how young it is', async () => {
+    const before = await read()
+    const begun = await store.beginEra()
+    expect(begun.epoch).toBe(before.epoch)
+    expect(begun.era).not.toBe(before.era)
+    const { moment, eraAgeMs } = await store.readNodes()
+    expect(moment).toEqual(begun)
+    expect(eraAgeMs).toBeGreaterThanOrEqual(0)
+    expect(eraAgeMs).toBeLessThan(60_000)
+    expect(await grow()).toBe(before.epoch + 1)
+  })
+
+  describe('whoever watches the log', () => {
+    test('hears that it has grown, and nothing after it stopped', async () => {
+      let heard = 0
+      const stop = store.watchLog(() => {
+        heard += 1
+      })
+      onTestFinished(stop)
+      await grow()
+      await expect.poll(() => heard, { timeout: 5_000 }).toBeGreaterThan(0)
+      // The first call may be for the connection itself.
+      const before = heard
+      await grow()
+      await expect.poll(() => heard, { timeout: 5_000 }).toBeGreaterThan(before)
+      stop()
+    })
+  })
+
+  test('each record carries the moment of its own snapshot, also where there is nothing', async () => {
+    const epoch = await grow()
+    const { era } = await read()
+    const name = `fleet-${domains}.example`
+    expect(await store.findDomain(name)).toMatchObject({ era, epoch, value: { name } })
+    const nothing = await store.findDomain('nowhere.example')
+    expect(nothing).toMatchObject({ era, epoch, value: undefined })
+    const unknown = await store.findCredential(minted().digest)
+    expect(unknown).toMatchObject({ era, epoch, value: undefined })
+  })
+}
