@@ -197,6 +197,7 @@ async function group(
     client(server = servers[0]) {
       const tls = ca === undefined ? {} : { host: 'localhost', tls: { ca } }
       const client = new Redis({ port: server?.port ?? 0, password, ...tls })
+      client.on('error', () => {})
       clients.add(client)
       return client
     },
