@@ -25,7 +25,7 @@ const closeTimeoutMs = 200
 
 interface ControlPlaneServerDeps extends System {
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'render'>
+  readonly metrics: Pick<Metrics, 'render' | 'changed'>
   /** What keeps this process, or all its workers, from deciding. */
   readonly trouble: () => Promise<string | undefined> | string | undefined
 }
@@ -53,6 +53,7 @@ export async function startControlPlaneServer(
     const controlPlane = await openControlPlane(config, {
       ...system,
       announce: () => redis?.announce(),
+      onReceipt: metrics.changed,
     })
     closers.push(controlPlane.close)
     const { store, keyRing, clock } = controlPlane
@@ -63,6 +64,8 @@ export async function startControlPlaneServer(
       metrics,
       log,
       jwks: keyRing.jwks,
+      tokens: controlPlane.tokens,
+      clock,
       async trouble() {
         await store.ping()
         return trouble()

@@ -10,7 +10,9 @@ import { readSealKey } from './seal-key.ts'
 import { createAuthenticator } from './service/authenticate.ts'
 import { createExplain } from './service/explain.ts'
 import { createIssue } from './service/issue.ts'
+import { createManagedTokens } from './service/managed-tokens.ts'
 import { createMint } from './service/mint.ts'
+import type { Receipt } from './service/ports.ts'
 import { createReset } from './service/reset.ts'
 import { createReveal } from './service/reveal.ts'
 import { createRevoke } from './service/revoke.ts'
@@ -34,21 +36,28 @@ export async function openControlPlane(
     random,
     log,
     announce = () => {},
+    onReceipt = () => {},
   }: System & {
     readonly log: Pick<Log, 'warn'>
     readonly announce?: () => void
+    readonly onReceipt?: (receipt: Receipt) => void
   },
 ) {
   const { store, applied } = await openDatabase(config)
   try {
     const clock = await setByDatabase(ownClock, store)
-    const { confirm, settled } = createConfirmation({
+    const confirmation = createConfirmation({
       registry: store,
       clock,
       log,
       announce,
       holdMs: config.leaseMs + config.outage.graceMs,
     })
+    async function confirm(epoch: number): Promise<Receipt> {
+      const receipt = await confirmation.confirm(epoch)
+      onReceipt(receipt)
+      return receipt
+    }
     const seal = lazySeal(() => openSeal(config, store, { clock, random }))
     const { tokenPrefix, resetWindowMs } = config
     const mint = createMint({
@@ -58,20 +67,31 @@ export async function openControlPlane(
       keepsCopies: config.sealTokens,
     })
     const authenticator = createAuthenticator({ lookup: store, clock, tokenPrefix })
+    const issue = createIssue({ registry: store, mint, confirm, clock })
+    const reset = createReset({ registry: store, mint, confirm, clock, resetWindowMs })
+    const revoke = createRevoke({ registry: store, confirm, clock })
     return {
       store,
       applied,
       clock,
       authenticator,
       keyRing: createKeyRing({ secrets: store, seal, clock }),
-      issue: createIssue({ registry: store, mint, confirm, clock }),
-      reset: createReset({ registry: store, mint, confirm, clock, resetWindowMs }),
-      revoke: createRevoke({ registry: store, confirm, clock }),
+      issue,
+      reset,
+      revoke,
+      tokens: createManagedTokens({
+        registry: store,
+        authenticator,
+        issue,
+        reset,
+        revoke,
+        confirm,
+      }),
       reveal: createReveal({ registry: store, openSealed: seal.open, clock }),
       explain: createExplain({ authenticator }),
       confirm,
       async close() {
-        await settled()
+        await confirmation.settled()
         await store.close()
       },
     }

@@ -1,5 +1,6 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Decision } from './core/decide.ts'
+import type { Receipt } from './service/ports.ts'
 
 /** What the gate counts. Labels are closed lists: no address, token or domain ever becomes one. */
 export interface Metrics {
@@ -13,6 +14,8 @@ export interface Metrics {
   upstreamFailed(protocol: Protocol): void
   /** Messages or requests being handled now. */
   inFlight(protocol: Protocol, change: 1 | -1): void
+  /** A change of this process has answered. */
+  changed(receipt: Receipt): void
   /** A record was found: in memory, in the shared cache, or in the store. */
   lookedUp(tier: 'memory' | 'shared' | 'store'): void
   /** Shows this node's place in the fleet. */
@@ -104,7 +107,25 @@ export function createMetrics(): Metrics {
     registers,
   })
 
+  const changes = new Counter({
+    name: 'postern_changes_total',
+    help: 'Changes by how far they had got when they answered: confirmed, fenced (a silent node was waited out), pending.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const confirmationSeconds = new Histogram({
+    name: 'postern_change_confirmation_seconds',
+    help: 'Time from the commit of a change to its answer.',
+    buckets: answerBuckets,
+    registers,
+  })
+
   return {
+    changed({ propagation, fenced, ms }) {
+      const outcome = propagation === 'pending' ? 'pending' : fenced > 0 ? 'fenced' : 'confirmed'
+      changes.inc({ outcome })
+      confirmationSeconds.observe(ms / 1000)
+    },
     lookedUp: (tier) => lookups.inc({ tier }),
     watchNode({ leaseMsLeft, epoch, skewMs }) {
       const show = (name: string, aggregator: 'min' | 'max', help: string, read: () => number) =>

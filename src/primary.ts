@@ -43,6 +43,7 @@ export async function startPrimary(
   const server = await startControlPlaneServer(config, {
     ...system,
     metrics: {
+      changed: metrics.changed,
       render: async () =>
         renderTogether([
           await metrics.snapshot(),

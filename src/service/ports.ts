@@ -176,6 +176,8 @@ export interface Registry {
     },
   ): Promise<Change<TokenRecord>>
   getToken(tokenId: number): Promise<TokenRecord | undefined>
+  /** Whether this was a token of the account, and was deleted not long ago. */
+  wasDeleted(tokenId: number, accountId: number): Promise<boolean>
   /** All tokens of an account that the sweeper has not removed yet, by id. */
   listTokens(accountId: number): Promise<TokenRecord[]>
   /** Replaces the whole set of grants. */

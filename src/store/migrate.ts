@@ -3,6 +3,7 @@ import { type Migration, Migrator } from 'kysely/migration'
 import { createTokenTables } from './migrations/0001-tokens.ts'
 import { createFleetTables } from './migrations/0002-fleet.ts'
 import { createIdempotencyKeys } from './migrations/0003-idempotency.ts'
+import { addTombstoneAccounts } from './migrations/0004-tombstone-accounts.ts'
 import type { Database, Dialect } from './schema.ts'
 
 /** Every migration by its name, forward only, in order. */
@@ -11,6 +12,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0001-tokens': { up: createTokenTables(dialect) },
     '0002-fleet': { up: createFleetTables },
     '0003-idempotency': { up: createIdempotencyKeys },
+    '0004-tombstone-accounts': { up: addTombstoneAccounts },
   }
 }
 

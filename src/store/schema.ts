@@ -80,6 +80,8 @@ export interface Schema {
   }
   readonly token_tombstones: {
     token_id: number
+    /** Null for those from before it was noted. */
+    account_id: number | null
     epoch: number
     at: number
   }

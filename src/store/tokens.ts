@@ -14,6 +14,7 @@ type TokenRegistry = Pick<
   | 'createToken'
   | 'getToken'
   | 'listTokens'
+  | 'wasDeleted'
   | 'replaceGrants'
   | 'deleteToken'
   | 'openSealedCopy'
@@ -54,6 +55,16 @@ export function createTokenRegistry(database: Database): TokenRegistry {
     async getToken(tokenId) {
       const [token] = await readTokens(database.reader, { id: tokenId })
       return token
+    },
+
+    async wasDeleted(tokenId, accountId) {
+      const row = await database.reader
+        .selectFrom('token_tombstones')
+        .select('token_id')
+        .where('token_id', '=', tokenId)
+        .where('account_id', '=', accountId)
+        .executeTakeFirst()
+      return row !== undefined
     },
 
     listTokens: (accountId) => readTokens(database.reader, { accountId }),
@@ -104,7 +115,7 @@ export function createTokenRegistry(database: Database): TokenRegistry {
         const epoch = await takeEpoch(transaction, [revocationKey.token(digest)], at)
         await transaction.db
           .insertInto('token_tombstones')
-          .values({ token_id: tokenId, epoch, at })
+          .values({ token_id: tokenId, account_id: record.accountId, epoch, at })
           .execute()
         return { value: { tokenId, repeated: false }, epoch }
       }),

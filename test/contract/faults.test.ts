@@ -60,7 +60,12 @@ describe('SQLite', () => {
     const url = `sqlite:${newFile()}`
     const stores = await Promise.all([openStore(url), openStore(url), openStore(url)])
     const applied = await Promise.all(stores.map((store) => store.migrate()))
-    expect(applied.flat()).toEqual(['0001-tokens', '0002-fleet', '0003-idempotency'])
+    expect(applied.flat()).toEqual([
+      '0001-tokens',
+      '0002-fleet',
+      '0003-idempotency',
+      '0004-tombstone-accounts',
+    ])
     for (const store of stores) await store.close()
   })
 

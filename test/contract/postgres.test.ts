@@ -42,7 +42,12 @@ describe('PostgreSQL', () => {
     const url = await postgres.createDatabase()
     const stores = await Promise.all(Array.from({ length: 6 }, () => openStore(url)))
     const applied = await Promise.all(stores.map((store) => store.migrate()))
-    expect(applied.flat()).toEqual(['0001-tokens', '0002-fleet', '0003-idempotency'])
+    expect(applied.flat()).toEqual([
+      '0001-tokens',
+      '0002-fleet',
+      '0003-idempotency',
+      '0004-tombstone-accounts',
+    ])
     await Promise.all(stores.map((store) => store.close()))
   })
 })
