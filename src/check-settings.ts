@@ -26,11 +26,11 @@ export async function checkSettings(config: Config): Promise<readonly SettingsCh
 }
 
 async function checkRedis(target: RedisTarget, caFile: string | undefined): Promise<SettingsCheck> {
-  const { client, close } = await openRedis(target, {
-    ca: readRedisCa(caFile),
-    log: createLog('silent'),
-  })
+  let close = () => {}
   try {
+    const redis = await openRedis(target, { ca: readRedisCa(caFile), log: createLog('silent') })
+    close = redis.close
+    const { client } = redis
     if (client.status !== 'ready') {
       await once(client, 'ready', { signal: AbortSignal.timeout(connectTimeoutMs) })
     }
@@ -38,7 +38,7 @@ async function checkRedis(target: RedisTarget, caFile: string | undefined): Prom
     return { name: 'Redis', ok: true, detail: 'answers' }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    return { name: 'Redis', ok: false, detail: `does not answer: ${reason}` }
+    return { name: 'Redis', ok: false, detail: `cannot be used: ${reason}` }
   } finally {
     close()
   }

@@ -23,12 +23,15 @@ import { systemRandom } from './random.ts'
 import { writeReadyFile } from './ready-file.ts'
 import { announceOnce } from './redis.ts'
 import { readRedisCa, readSettingsFile } from './setting-files.ts'
+import type { RedisTarget } from './setting-parsers.ts'
 import { startWorker } from './worker.ts'
 import type { FromWorker } from './worker-messages.ts'
 
 /** The process: the only reader of environment, arguments and signals. */
 
 const system = { clock: systemClock, random: systemRandom }
+/** Whether a driver may keep what nobody can call back: a timer of two seconds, the look-up of a name. */
+let mayLinger = false
 
 const host: CliHost = {
   version: readVersion(),
@@ -47,15 +50,21 @@ const host: CliHost = {
     const config = readConfig('tool', flags)
     const log = { warn: (about: object) => host.err(JSON.stringify(about)) }
     const { redisUrl, redisCa } = config
+    mayLinger = redisUrl !== undefined
     const announced: Promise<void>[] = []
+    /** The change is made, and the database tells of it too: nothing here may make it look as if it had failed. */
+    async function tellRedis(target: RedisTarget) {
+      try {
+        await announceOnce(target, { ca: readRedisCa(redisCa), log: createLog('silent') })
+      } catch (error) {
+        log.warn({ event: 'announce_failed', error: String(error) })
+      }
+    }
     const controlPlane = await openControlPlane(config, {
       ...system,
       log,
       announce() {
-        if (redisUrl === undefined) return
-        announced.push(
-          announceOnce(redisUrl, { ca: readRedisCa(redisCa), log: createLog('silent') }),
-        )
+        if (redisUrl !== undefined) announced.push(tellRedis(redisUrl))
       },
     })
     return {
@@ -203,3 +212,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {})
 
 process.exitCode = await runCli(process.argv.slice(2), host)
+if (mayLinger) {
+  // What was written is on its way before the process is ended.
+  const written = [process.stdout, process.stderr].map(
+    (stream) => new Promise((resolve) => stream.write('', resolve)),
+  )
+  await Promise.all(written)
+  process.exit()
+}

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createWorkplace, runProgram, type Workplace } from '../helpers/program.ts'
 
 /** How the process behaves where its surroundings are not as usual. */
@@ -76,3 +77,41 @@ test.skipIf(!existsSync('/dev/full'))(
     expect(ended.stderr).toMatch(/^postern: .*ENOSPC.*\n$/)
   },
 )
+
+describe('a change that was made is not reported as failed, nor held up, by a Redis', () => {
+  test('whose certificates cannot be read', async () => {
+    place.environment.POSTERN_REDIS_URL = 'rediss://127.0.0.1:1'
+    place.environment.POSTERN_REDIS_CA = '/nowhere/ca.pem'
+    await place.json('account', 'create', 'Acme')
+    const ended = await place.postern('domain', 'add', 'acme.test', '--json')
+    expect(ended.status).toBe(0)
+    expect(JSON.parse(ended.stdout).token.token).toMatch(/^pst_/)
+    expect(ended.stderr).toMatch(/announce_failed.*POSTERN_REDIS_CA/)
+  })
+
+  test.each(['redis', 'redis-sentinel', 'redis-cluster'])(
+    'that accepts %s connections and says nothing',
+    async (scheme) => {
+      const server = createServer((socket) => socket.on('error', () => {}).resume())
+      await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+      onTestFinished(() => void server.close())
+      const { port } = server.address() as AddressInfo
+      const name = scheme === 'redis-sentinel' ? '/gates' : ''
+      place.environment.POSTERN_REDIS_URL = `${scheme}://127.0.0.1:${port}${name}`
+      await place.json('account', 'create', 'Acme')
+      // A command that does not end is killed, and has no status.
+      const ended = await place.postern('domain', 'add', 'acme.test', '--json')
+      expect(ended.status).toBe(0)
+      expect(JSON.parse(ended.stdout).token.token).toMatch(/^pst_/)
+    },
+    60_000,
+  )
+})
+
+test('doctor says which file of Redis cannot be used, beside everything else', async () => {
+  place.environment.POSTERN_REDIS_URL = 'rediss://127.0.0.1:1'
+  place.environment.POSTERN_REDIS_CA = '/nowhere/ca.pem'
+  const ended = await place.postern('doctor', '--json')
+  expect(ended.stdout).toContain('POSTERN_REDIS_CA')
+  expect(JSON.parse(ended.stdout)).toBeDefined()
+})
