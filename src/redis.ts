@@ -20,6 +20,8 @@ const channel = 'postern:log'
 const commandTimeoutMs = 50
 const connectTimeoutMs = 1_000
 const announceTimeoutMs = 200
+/** A connection that leaves a command unanswered for so long is given up: behind Sentinel another server may be primary. */
+const silenceTimeoutMs = 2_000
 
 /** Connects in the background; commands fail at once until that has succeeded. `ca` is PEM. */
 export async function openRedis(
@@ -39,6 +41,7 @@ export async function openRedis(
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     connectTimeout: connectTimeoutMs,
+    socketTimeout: silenceTimeoutMs,
   }
 
   function connect(more: { readonly commandTimeout?: number }): Redis | Cluster {
@@ -60,12 +63,17 @@ export async function openRedis(
           sentinels: [...target.hosts],
           name: target.name,
           db: target.database,
+          // Without it one Sentinel that says nothing keeps the others from being asked.
+          sentinelCommandTimeout: connectTimeoutMs,
           ...(target.tls && { enableTLSForSentinelMode: true, sentinelTLS: tls }),
         })
       case 'cluster':
         return new Cluster([...target.hosts], {
           redisOptions: options,
           enableOfflineQueue: false,
+          // The driver would try for 1.6 s, beyond the time-out of a command: the store answers sooner.
+          retryDelayOnFailover: 0,
+          retryDelayOnClusterDown: 0,
           // A certificate is for a name, which looking up its address first would lose.
           ...(target.tls && { dnsLookup: (address, done) => done(null, address) }),
         })
@@ -73,6 +81,7 @@ export async function openRedis(
   }
 
   const client = connect({ commandTimeout: commandTimeoutMs })
+  const pulses: NodeJS.Timeout[] = []
   return {
     client,
     announce() {
@@ -84,8 +93,11 @@ export async function openRedis(
       subscriber.on('ready', () => {
         subscriber.subscribe(channel).then(listener, () => {})
       })
+      // Who only listens would never notice a server that has fallen silent.
+      pulses.push(setInterval(() => subscriber.ping().catch(() => {}), silenceTimeoutMs).unref())
     },
     close() {
+      for (const pulse of pulses) clearInterval(pulse)
       for (const connection of connections) connection.disconnect()
     },
   }

@@ -159,11 +159,13 @@ export const redisTarget: Parser<RedisTarget> = (value) => {
     .split(',')
     .map((host) => readHostPort(host, form === 'sentinel' ? 26379 : 6379))
   const segments = path.split('/').slice(1)
-  const name = form === 'sentinel' ? (segments.shift() ?? '') : ''
+  const name = readEscaped(form === 'sentinel' ? segments.shift() : '')
+  const [user, secret] = [readEscaped(username), readEscaped(password)]
   const [database = '0', ...rest] = segments.filter((segment) => segment !== '')
   const isGood =
     match !== null &&
     hosts.every((host) => host !== undefined) &&
+    [user, secret, name].every((part) => part !== undefined) &&
     (form === 'single' ? hosts.length === 1 : true) &&
     (form === 'sentinel') === (name !== '') &&
     /^\d{1,3}$/.test(database) &&
@@ -179,10 +181,19 @@ export const redisTarget: Parser<RedisTarget> = (value) => {
     form,
     tls: scheme === 'rediss',
     hosts: hosts.filter((host) => host !== undefined),
-    ...(username && { username: decodeURIComponent(username) }),
-    ...(password && { password: decodeURIComponent(password) }),
+    ...(user && { username: user }),
+    ...(secret && { password: secret }),
     database: Number(database),
-    name: decodeURIComponent(name),
+    name: name ?? '',
+  }
+}
+
+/** Undefined when a % in it escapes nothing: the error of that would not name the setting. */
+function readEscaped(text = ''): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
   }
 }
 
@@ -190,7 +201,7 @@ function readHostPort(text: string, defaultPort: number) {
   const match = /^(?:\[([^\]]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text)
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3] ?? defaultPort)
-  return host === undefined || port > 65535 ? undefined : { host, port }
+  return host === undefined || port < 1 || port > 65535 ? undefined : { host, port }
 }
 
 /** What a gate does when its lease is over: a longer lease is the only other way. */

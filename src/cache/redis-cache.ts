@@ -29,16 +29,24 @@ const version = 'v1'
  * a record is bound to its key by an HMAC (RFC 2104), carries the moment that it was read at, and is judged like any other.
  */
 export function createRedisCache({ redis, macKey, era, clock }: RedisCacheDeps): SharedCache {
+  /** From a failure until an answer, one command in each pause tries whether Redis is back; the others go without it. */
+  let isFailing = false
   let pausedUntil = Number.NEGATIVE_INFINITY
 
   /** Never throws: what Redis cannot say, the store will. */
   async function attempt<T>(command: () => Promise<T>): Promise<T | undefined> {
-    if (clock.monotonic() < pausedUntil) return undefined
+    if (isFailing) {
+      if (clock.monotonic() < pausedUntil) return undefined
+      pausedUntil = clock.monotonic() + pauseMs
+    }
     try {
-      return await command()
+      const answer = await command()
+      isFailing = false
+      return answer
     } catch (error) {
       // An error that Redis itself reports came in time.
-      if (!isReply(error)) pausedUntil = clock.monotonic() + pauseMs
+      isFailing = !isReply(error)
+      pausedUntil = clock.monotonic() + pauseMs
       return undefined
     }
   }

@@ -1,11 +1,11 @@
 import { createServer, type Socket } from 'node:net'
+import { resolve } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createRedisCache } from '../../src/cache/redis-cache.ts'
-import { systemClock } from '../../src/clock.ts'
 import { digestToken } from '../../src/core/token.ts'
-import { openRedis } from '../../src/redis.ts'
 import { redisTarget } from '../../src/setting-parsers.ts'
-import { createMemoryNode } from '../helpers/memory-node.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { runProgram } from '../helpers/program.ts'
 import {
   type RedisGroup,
   startRedis,
@@ -13,47 +13,9 @@ import {
   startRedisSentinel,
   startRedisWithTls,
 } from '../helpers/redis.ts'
+import { createGate, macKey, share, token } from '../helpers/redis-gate.ts'
 
 /** Gates that share a Redis: faster for it, and never wrong because of it. */
-
-const log = { warn() {}, info() {} }
-const macKey = new Uint8Array(32).fill(7)
-const token = '4c2446b6e0f911ec94870a58a9feac02'
-
-/** A gate's cache over a store of its own, so that what it did not have to ask is seen. */
-async function createGate(group: Pick<RedisGroup, 'url' | 'ca'>, key = macKey) {
-  const redis = await openRedis(redisTarget(group.url), { ca: group.ca, log })
-  onTestFinished(() => redis.close())
-  const node = createMemoryNode({
-    shared: createRedisCache({
-      redis: redis.client,
-      macKey: key,
-      era: () => 'test',
-      clock: systemClock,
-    }),
-  })
-  return {
-    ...node,
-    redis,
-    find: (bearerToken: string) => node.lookup.findCredential(digestToken(bearerToken)),
-    /** Connected, and everything that it wanted to keep is kept. */
-    async settled() {
-      await expect.poll(() => redis.client.status, { timeout: 5_000 }).toBe('ready')
-      await redis.client.echo('done')
-    },
-  }
-}
-
-/** One gate has read a token, and told Redis. */
-async function share(group: Pick<RedisGroup, 'url' | 'ca'>) {
-  const gate = await createGate(group)
-  gate.store.allow(token, ['acme.test'])
-  await gate.settled()
-  await gate.find(token)
-  await gate.lookup.findDomain('acme.test')
-  await gate.settled()
-  return gate
-}
 
 describe.each([
   ['one server', startRedis],
@@ -181,6 +143,19 @@ describe('what Redis answers', () => {
     expect((await gate.find(token)).value).toBeUndefined()
   })
 
+  test('is not believed after a restart from an old copy that still has a deleted token', async () => {
+    const gate = await share(group)
+    await group.client().save()
+    gate.revoke(token)
+    await group.client().flushall()
+    await group.servers[0]?.kill()
+    await group.servers[0]?.start()
+    await gate.settled()
+    const key = `postern:v1:test:token:${digestToken(token)}`
+    expect(await group.client().exists(key)).toBe(1)
+    expect((await gate.find(token)).value).toBeUndefined()
+  })
+
   test('is nothing after it was flushed, and everything still works', async () => {
     const gate = await share(group)
     await group.client().flushall()
@@ -243,6 +218,72 @@ describe('a Redis that fails', () => {
     expect(asked.commands).toBe(1)
     group.servers[0]?.resume()
   })
+})
+
+test('of many who ask after a pause one tries Redis, and the others do not wait for it', async () => {
+  const clock = createFakeClock()
+  const answers: PromiseWithResolvers<null>[] = []
+  const cache = createRedisCache({
+    redis: {
+      get() {
+        const answer = Promise.withResolvers<null>()
+        answers.push(answer)
+        return answer.promise
+      },
+      set: async () => 'OK',
+    },
+    macKey,
+    era: () => 'test',
+    clock,
+  })
+  const first = cache.findCredential('a')
+  answers[0]?.reject(new Error('Command timed out'))
+  await first
+  clock.advance(1_001)
+  const trial = cache.findCredential('b')
+  const others = Array.from({ length: 50 }, (_, i) => cache.findCredential(`c${i}`))
+  expect(await Promise.all(others)).toEqual(others.map(() => undefined))
+  expect(answers).toHaveLength(2)
+  answers[1]?.resolve(null)
+  await trial
+  // It answers again, so all may ask.
+  void cache.findCredential('d')
+  void cache.findCredential('e')
+  expect(answers).toHaveLength(4)
+})
+
+test('an error that Redis reports is an answer, and no reason to leave it alone', async () => {
+  let asked = 0
+  const cache = createRedisCache({
+    redis: {
+      async get() {
+        asked += 1
+        throw Object.assign(new Error('WRONGTYPE'), { name: 'ReplyError' })
+      },
+      set: async () => 'OK',
+    },
+    macKey,
+    era: () => 'test',
+    clock: createFakeClock(),
+  })
+  expect(await cache.findCredential('a')).toBeUndefined()
+  expect(await cache.findCredential('a')).toBeUndefined()
+  expect(asked).toBe(2)
+})
+
+test('a program without Redis never loads its driver', async () => {
+  const look = `
+    const { createRequire } = await import('node:module')
+    const { cache } = createRequire(import.meta.url)
+    const isLoaded = () => Object.keys(cache).some((file) => file.includes('/node_modules/ioredis/'))
+    await import('${resolve('src/gateway.ts')}')
+    const { openRedis } = await import('${resolve('src/redis.ts')}')
+    const before = isLoaded()
+    const target = { form: 'single', tls: false, hosts: [{ host: '127.0.0.1', port: 1 }], database: 0, name: '' }
+    ;(await openRedis(target, { log: { warn() {}, info() {} } })).close()
+    console.log(JSON.stringify([before, isLoaded()]))`
+  const ended = await runProgram(process.execPath, ['--input-type=module', '--eval', look])
+  expect(ended.stdout.trim()).toBe('[false,true]')
 })
 
 test.each<[string, (socket: Socket) => void]>([
@@ -310,6 +351,9 @@ describe('the setting', () => {
     'redis-sentinel://h',
     'redis-cluster://h/1',
     'redis://user:secret@h:port',
+    'redis://user:secret%zz@h',
+    'redis-sentinel://h/%zz',
+    'redis://h:0',
   ])('%s is refused, and its password not repeated', (url) => {
     expect(() => redisTarget(url)).toThrow(/^must be redis:\/\//)
     expect(() => redisTarget(url)).not.toThrow(/secret/)

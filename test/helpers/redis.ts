@@ -97,27 +97,40 @@ export async function startRedisSentinel(): Promise<RedisGroup> {
   })
 }
 
-/** Three primaries, each with a third of the slots. */
-export async function startRedisCluster(): Promise<RedisGroup> {
+/** Three primaries, each with a third of the slots and as many replicas as wanted; the primaries come first. */
+export async function startRedisCluster({ replicas = 0 } = {}): Promise<RedisGroup> {
   return group(async ({ serve }) => {
-    const ports = [await freePort(), await freePort(), await freePort()]
+    const ports: number[] = []
+    for (let i = 0; i < 3 * (1 + replicas); i++) ports.push(await freePort())
     const servers = await Promise.all(
       ports.map((port) =>
-        serve(port, ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000']),
+        serve(port, [
+          ...['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'],
+          ...['--repl-diskless-sync-delay', '0'],
+        ]),
       ),
     )
     const addresses = ports.map((port) => `127.0.0.1:${port}`)
     execFileSync(
       'redis-cli',
-      ['--no-auth-warning', '-a', password, '--cluster', 'create', ...addresses, '--cluster-yes'],
+      [
+        ...['--no-auth-warning', '-a', password, '--cluster', 'create', ...addresses],
+        ...['--cluster-replicas', String(replicas), '--cluster-yes'],
+      ],
       { stdio: 'ignore' },
     )
-    await until(async () => {
-      const client = new Redis({ port: ports[0] ?? 0, password, lazyConnect: true })
-      const info = await client.call('cluster', 'info').catch(() => '')
-      client.disconnect()
-      return String(info).includes('cluster_state:ok')
-    })
+    const saysOf = (port: number, words: readonly [string, string], expected: string) =>
+      until(async () => {
+        const client = new Redis({ port, password, lazyConnect: true })
+        const info = await client.call(...words).catch(() => '')
+        client.disconnect()
+        return String(info).includes(expected)
+      })
+    await saysOf(ports[0] ?? 0, ['cluster', 'info'], 'cluster_state:ok')
+    // Only a replica that has what its primary has can take its place.
+    for (const port of ports.slice(3)) {
+      await saysOf(port, ['info', 'replication'], 'master_link_status:up')
+    }
     return { url: `redis-cluster://:${password}@${addresses.join(',')}`, servers }
   })
 }
