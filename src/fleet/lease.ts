@@ -14,6 +14,8 @@ export function patienceMs(holdMs: number): number {
 const slackMs = 10
 /** A wall clock that moved this much against the monotonic one: it was set, or the machine was asleep. */
 const suspicionMs = 100
+/** The wall clock may have been set by just what the machine slept: its word alone is good for no longer than this. */
+const uptimeEveryMs = 10
 
 /**
  * The right to decide, judged inside each decision on the monotonic clock: a timer that is to end it could run after
@@ -42,12 +44,15 @@ export function createLease(
   /** Wall clock and uptime, each less the monotonic clock: constant while nothing odd happens. */
   let wallOffset = clock.now() - clock.monotonic()
   let uptimeOffset = clock.uptime() - clock.monotonic()
+  let uptimeAskedAt = clock.monotonic()
 
   /** The monotonic clock stands still while the machine sleeps; the uptime does not. It is the slower one to ask. */
   function wasSuspended(now: number): boolean {
     const offset = clock.now() - now
-    if (Math.abs(offset - wallOffset) <= suspicionMs) return false
+    const isSuspicious = Math.abs(offset - wallOffset) > suspicionMs
+    if (!isSuspicious && now < uptimeAskedAt + uptimeEveryMs) return false
     wallOffset = offset
+    uptimeAskedAt = now
     const slept = clock.uptime() - now - uptimeOffset
     if (slept <= suspicionMs) return false
     uptimeOffset += slept
@@ -69,6 +74,8 @@ export function createLease(
     },
     renew(askedAt) {
       const now = clock.monotonic()
+      // A renewal always asks: there are few of them.
+      uptimeAskedAt = Number.NEGATIVE_INFINITY
       // What was on its way while the machine slept was asked for longer ago than this clock says.
       if (wasSuspended(now)) drop(now)
       if (askedAt > notBefore) deadline = Math.max(deadline, askedAt + usableMs)

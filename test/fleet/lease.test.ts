@@ -73,6 +73,23 @@ test('it is over when the machine was asleep, and so is a renewal that was asked
   expect(lease.holds()).toBe(true)
 })
 
+test('a machine that wakes with the wall clock of its falling asleep is found out all the same', () => {
+  const clocks = createClocks()
+  const lease = createLease(clocks, 10_000)
+  lease.renew(clocks.monotonic())
+  clocks.suspend(60_000)
+  clocks.setWallClock(-60_000)
+  clocks.pass(10)
+  expect(lease.holds()).toBe(false)
+  clocks.pass(1)
+  const askedAt = clocks.monotonic()
+  clocks.suspend(60_000)
+  clocks.setWallClock(-60_000)
+  clocks.pass(1)
+  lease.renew(askedAt)
+  expect(lease.holds()).toBe(false)
+})
+
 test('a renewal whose answer comes first after the sleep is no lease either', () => {
   const clocks = createClocks()
   const lease = createLease(clocks, 10_000)
