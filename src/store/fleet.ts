@@ -205,12 +205,19 @@ export function createFleetRegistry(database: Database): FleetRegistry {
   }
 }
 
-/** In another era the number means nothing: the node then counts as one that has applied none of it. */
+/**
+ * In another era the number means nothing: the node then counts as one that has applied none of it. Nor does one that the
+ * log has not got to: it was lost when a standby was promoted, and will be given to another change, in an era that only
+ * begins with that one.
+ */
 function appliedEpoch(dialect: Dialect, applied: { era: string; epoch: number } | undefined) {
   const { era = '', epoch = 0 } = applied ?? {}
-  const greatest = sql.raw(dialect === 'sqlite' ? 'max' : 'greatest')
+  const [greatest, least] = (dialect === 'sqlite' ? ['max', 'min'] : ['greatest', 'least']).map(
+    (name) => sql.raw(name),
+  )
   return sql<number>`case when (select era from revocation_clock) = ${era}
-    then ${greatest}(applied_epoch, ${epoch}) else 0 end`
+    then ${least}((select epoch from revocation_clock), ${greatest}(applied_epoch, ${epoch}))
+    else 0 end`
 }
 
 function databaseClock(dialect: Dialect) {

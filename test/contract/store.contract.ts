@@ -488,6 +488,22 @@ export function storeContract(open: () => Promise<Store>) {
       const same = await store.replaceGrants({ tokenId: second.token.id, grants: [], actor, at })
       expect(same.done && same.epoch).toBe(first + epochs.length - 1)
     })
+
+    test('takes no acknowledgement for more than is in it: a number that was lost will be given again', async () => {
+      const incarnation = randomBytes(8).toString('hex')
+      const { moment } = await store.readNodes()
+      const lost = { era: moment.era, epoch: moment.epoch + 5 }
+      const acknowledged = async () => {
+        const { nodes } = await store.readNodes()
+        return nodes.find((node) => node.incarnation === incarnation)?.appliedEpoch
+      }
+      await store.addNode({ incarnation, name: 'x', holdMs: 1_000, at })
+      await store.renewNode({ incarnation, applied: lost, at })
+      expect(await acknowledged()).toBe(moment.epoch)
+      await store.acknowledge({ incarnation, applied: lost })
+      expect(await acknowledged()).toBe(moment.epoch)
+      await store.removeNode({ incarnation })
+    })
   })
 
   describe('the audit trail', () => {
