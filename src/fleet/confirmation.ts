@@ -104,11 +104,11 @@ export function createConfirmation(deps: ConfirmationDeps): Confirmation {
   }
 
   /** No answer waits for this: it only spares the next change the same wait. */
-  function shutOut({ incarnation, renewal }: NodeRow) {
+  function shutOut(node: NodeRow) {
     const done = registry
-      .fenceNode({ incarnation, renewal })
+      .fenceNode(node)
       .catch((error) => {
-        log.warn({ event: 'fencing_failed', node: incarnation, error: String(error) })
+        log.warn({ event: 'fencing_failed', node: node.incarnation, error: String(error) })
       })
       .finally(() => fencing.delete(done))
     fencing.add(done)

@@ -270,6 +270,8 @@ export interface LogReading extends Moment {
 export interface NodeRow {
   readonly incarnation: string
   readonly renewal: number
+  /** By the node's clock. After a promotion the numbers of lost renewals are given again, but not their instants. */
+  readonly renewedAt: number
   readonly appliedEpoch: number
   /** How long it may decide after a renewal. */
   readonly holdMs: number
@@ -317,7 +319,7 @@ export interface FleetRegistry {
   /** What becomes of these: those that are missing are gone. */
   readAcknowledgements(incarnations: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** Shuts out a node that was waited out, unless it has renewed since. */
-  fenceNode(node: { readonly incarnation: string; readonly renewal: number }): Promise<void>
+  fenceNode(node: Pick<NodeRow, 'incarnation' | 'renewal' | 'renewedAt'>): Promise<void>
   /** Forgets log entries and tombstones from before these instants. */
   pruneLog(before: { readonly entries: number; readonly tombstones: number }): Promise<void>
   /** Calls `listener` soon after the log has grown; may miss some, may call for nothing. Answers how to stop it. */

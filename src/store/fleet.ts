@@ -105,17 +105,23 @@ export function createFleetRegistry(database: Database): FleetRegistry {
         .selectFrom('revocation_clock as clock')
         .leftJoin('nodes', (join) => join.on('nodes.fenced', '=', 0))
         .select(['clock.era', 'clock.epoch', 'clock.era_at', now.as('at')])
-        .select(['nodes.incarnation', 'nodes.renewal', 'nodes.applied_epoch', 'nodes.hold_ms'])
+        .select(['nodes.incarnation', 'nodes.renewal', 'nodes.renewed_at'])
+        .select(['nodes.applied_epoch', 'nodes.hold_ms'])
         .execute()
       const [first] = rows
       if (first === undefined) throw new Error('the revocation log has no clock')
       return {
         moment: { era: first.era, epoch: first.epoch },
         eraAgeMs: first.at - first.era_at,
-        nodes: rows.flatMap(({ incarnation, renewal, applied_epoch, hold_ms }) =>
-          incarnation === null || renewal === null || applied_epoch === null || hold_ms === null
-            ? []
-            : [{ incarnation, renewal, appliedEpoch: applied_epoch, holdMs: hold_ms }],
+        nodes: rows.flatMap(
+          ({ incarnation, renewal, renewed_at: renewedAt, applied_epoch, hold_ms }) =>
+            incarnation === null ||
+            renewal === null ||
+            renewedAt === null ||
+            applied_epoch === null ||
+            hold_ms === null
+              ? []
+              : [{ incarnation, renewal, renewedAt, appliedEpoch: applied_epoch, holdMs: hold_ms }],
         ),
       }
     },
@@ -145,7 +151,7 @@ export function createFleetRegistry(database: Database): FleetRegistry {
       return new Map(rows.map(({ incarnation, applied_epoch }) => [incarnation, applied_epoch]))
     },
 
-    fenceNode: ({ incarnation, renewal }) =>
+    fenceNode: ({ incarnation, renewal, renewedAt }) =>
       write(async (db) => {
         // A row that somebody holds is being renewed, or fenced already.
         const free = db
@@ -153,6 +159,7 @@ export function createFleetRegistry(database: Database): FleetRegistry {
           .select('incarnation')
           .where('incarnation', '=', incarnation)
           .where('renewal', '=', renewal)
+          .where('renewed_at', '=', renewedAt)
         await db
           .updateTable('nodes')
           .set({ fenced: 1 })

@@ -489,6 +489,22 @@ export function storeContract(open: () => Promise<Store>) {
       expect(same.done && same.epoch).toBe(first + epochs.length - 1)
     })
 
+    test('a node that has renewed is not shut out, even if its renewal has the number of one that was lost', async () => {
+      const incarnation = randomBytes(8).toString('hex')
+      const find = async () =>
+        (await store.readNodes()).nodes.find((node) => node.incarnation === incarnation)
+      await store.addNode({ incarnation, name: 'x', holdMs: 1_000, at })
+      await store.renewNode({ incarnation, applied: undefined, at: at + 5 })
+      const row = await find()
+      if (row === undefined) throw new Error('no node')
+      expect(row.renewedAt).toBe(at + 5)
+      await store.fenceNode({ ...row, renewedAt: at + 4 })
+      await store.fenceNode({ ...row, renewal: row.renewal - 1 })
+      expect(await find()).toEqual(row)
+      await store.fenceNode(row)
+      expect(await find()).toBeUndefined()
+    })
+
     test('takes no acknowledgement for more than is in it: a number that was lost will be given again', async () => {
       const incarnation = randomBytes(8).toString('hex')
       const { moment } = await store.readNodes()

@@ -64,6 +64,7 @@ function createFleet(nodes: NodeRow[], { eraAgeMs = Number.POSITIVE_INFINITY, ep
 const node = (incarnation: string, appliedEpoch: number, holdMs = 10_000): NodeRow => ({
   incarnation,
   renewal: 5,
+  renewedAt: 0,
   appliedEpoch,
   holdMs,
 })
