@@ -81,6 +81,7 @@ export async function startDataPlane(
       ...system,
       store,
       clock,
+      ownClock: system.clock,
       onIncarnation,
       shared:
         redis &&

@@ -1,10 +1,11 @@
 import { hostname } from 'node:os'
 import { createCachedLookup, type SharedCache } from './cache/cached-lookup.ts'
+import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { DatabaseClock } from './fleet/database-clock.ts'
 import { createKnowledge } from './fleet/knowledge.ts'
 import { createLease } from './fleet/lease.ts'
-import { createNode } from './fleet/node.ts'
+import { createNode, type NodeDeps } from './fleet/node.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Random } from './random.ts'
@@ -15,10 +16,13 @@ import type { Store } from './store/store.ts'
 interface MembershipDeps {
   readonly store: Store
   readonly clock: DatabaseClock
+  /** This machine's. The database's runs on its monotonic clock alone, and would not show that the machine was asleep. */
+  readonly ownClock: Clock
   readonly random: Random
   readonly log: Log
   readonly metrics: Pick<Metrics, 'lookedUp' | 'watchNode'>
   readonly onIncarnation?: ((incarnation: string) => void) | undefined
+  readonly later?: NodeDeps['later']
   /** Made for the era that this node is in. */
   readonly shared?: ((era: () => string | undefined) => SharedCache) | undefined
 }
@@ -39,11 +43,11 @@ const maxSkewMs = 5_000
 /** Joins the fleet; resolves when the node holds its first lease. */
 export async function joinFleet(
   config: Pick<Config, 'leaseMs' | 'outage' | 'cacheEntries' | 'tokenPrefix'>,
-  { store, clock, random, log, metrics, shared, onIncarnation }: MembershipDeps,
+  { store, clock, ownClock, random, log, metrics, shared, onIncarnation, later }: MembershipDeps,
 ): Promise<Membership> {
   const holdMs = config.leaseMs + config.outage.graceMs
   const knowledge = createKnowledge()
-  const lease = createLease(clock, holdMs)
+  const lease = createLease(ownClock, holdMs)
   const node = createNode({
     registry: store,
     knowledge,
@@ -55,6 +59,7 @@ export async function joinFleet(
     leaseMs: config.leaseMs,
     holdMs,
     onIncarnation,
+    ...(later === undefined ? {} : { later }),
   })
   const trust: Trust = {
     mayDecide: lease.holds,

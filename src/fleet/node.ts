@@ -22,6 +22,8 @@ export interface NodeDeps {
   readonly holdMs: number
   /** Told each name under which it is a member. */
   readonly onIncarnation?: ((incarnation: string) => void) | undefined
+  /** Does `work` after so long, unless what it answers is called before. Tests have a time of their own. */
+  readonly later?: (ms: number, work: () => void) => () => void
 }
 
 /** One gateway process as a member of the fleet: it keeps its lease, and tells how far it has applied the log. */
@@ -44,8 +46,9 @@ const retryMs = 250
 
 export function createNode(deps: NodeDeps): FleetNode {
   const { registry, knowledge, lease, clock, random, log, name, leaseMs, holdMs } = deps
+  const { later = unrefedTimer } = deps
   let incarnation: string | undefined
-  let timer: NodeJS.Timeout | undefined
+  let cancelTimer: (() => void) | undefined
   let stopWatching: (() => void) | undefined
   let left = false
   let running: Promise<void> | undefined
@@ -143,10 +146,9 @@ export function createNode(deps: NodeDeps): FleetNode {
 
   function schedule(ms: number) {
     if (left) return
-    timer = setTimeout(() => {
+    cancelTimer = later(ms, () => {
       renewing = renewOnTime()
-    }, ms)
-    timer.unref()
+    })
   }
 
   return {
@@ -164,7 +166,7 @@ export function createNode(deps: NodeDeps): FleetNode {
     async leave() {
       left = true
       lease.end()
-      clearTimeout(timer)
+      cancelTimer?.()
       stopWatching?.()
       await Promise.allSettled([renewing, running, next])
       if (incarnation === undefined) return
@@ -176,6 +178,13 @@ export function createNode(deps: NodeDeps): FleetNode {
       }
     },
   }
+}
+
+/** It does not keep the process alive. */
+function unrefedTimer(ms: number, work: () => void): () => void {
+  const timer = setTimeout(work, ms)
+  timer.unref()
+  return () => clearTimeout(timer)
 }
 
 /** Between 0 and 1. */
