@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 
 /** Both clocks, the node's and that of whoever waits for it, may be this much too fast or too slow. */
-const clockDrift = 0.01
+export const clockDrift = 0.01
 /** Over a hold with its drift: for what passes between a process' reading of its clock and its act. */
 const marginMs = 250
 

@@ -281,7 +281,6 @@ export interface NodeRow {
 export interface ListedNode extends NodeRow {
   readonly name: string
   readonly startedAt: number
-  readonly renewedAt: number
   /** It was waited out, and can only come back under another name. */
   readonly fenced: boolean
 }

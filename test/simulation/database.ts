@@ -184,7 +184,7 @@ export function createModelDatabase(world: World, network: Network, faults: Data
     return Math.min(Math.max(before, applied?.epoch ?? 0), known)
   }
 
-  function registry(process: Process): FleetRegistry & Lookup {
+  function registry(process: Process): Omit<FleetRegistry, 'listNodes' | 'beginEra'> & Lookup {
     const statement = <T>(effect: () => T) => network.statement(process, effect)
     const rowsFor = (incarnation: string) =>
       uncommitted.has(incarnation) ? uncommitted : state.nodes
@@ -376,7 +376,7 @@ export function createModelDatabase(world: World, network: Network, faults: Data
     },
     /** A standby that does not have the last commits becomes the primary. */
     promoteStandby() {
-      const older = snapshots[Math.floor(world.random() * snapshots.length)]
+      const older = snapshots[Math.floor(world.random() ** 2 * snapshots.length)]
       snapshots.length = 0
       if (older === undefined) return
       const lost = state

@@ -10,6 +10,7 @@ interface Mutant {
   readonly name: string
   readonly edits?: readonly Edit[]
   readonly faults?: Faults
+  readonly onlyPromotions?: true
 }
 
 const neverIncomplete: Edit = [
@@ -175,6 +176,17 @@ const mutants: readonly Mutant[] = [
   {
     name: 'an acknowledgement is believed of an epoch that the database never had',
     faults: { database: { acknowledgesTheUnknown: true } },
+    onlyPromotions: true,
+  },
+  {
+    name: 'a node is shut out by the number of its renewal alone',
+    faults: { database: { fencesByNumberAlone: true } },
+    onlyPromotions: true,
+  },
+  {
+    name: 'a reading of a former era is applied',
+    edits: [['fleet/knowledge.ts', "if (asked?.era !== era) return 'new-era'", '']],
+    onlyPromotions: true,
   },
   {
     name: 'a replacement takes over the row of the node before it',
@@ -207,7 +219,11 @@ const mutants: readonly Mutant[] = [
   {
     name: 'the hold of a node is taken to be that of the one who waits',
     edits: [
-      ['fleet/confirmation.ts', 'patience(node.holdMs)) continue', 'patience(900) - 250) continue'],
+      [
+        'fleet/confirmation.ts',
+        'patienceMs(node.holdMs)) continue',
+        'patienceMs(900) - 250) continue',
+      ],
     ],
   },
   {
@@ -225,12 +241,12 @@ const mutants: readonly Mutant[] = [
 /** The seeds of the suite. */
 const seeds = 240
 
-test.for(mutants)('is found: $name', { timeout: 60_000 }, async ({ edits = [], faults }) => {
+test.for(mutants)('is found: $name', { timeout: 60_000 }, async ({ edits = [], ...how }) => {
   const edited = await loadEdited(edits)
   try {
     let found: readonly string[] = []
     for (let seed = 1; seed <= seeds && found.length === 0; seed++) {
-      found = (await simulate(seed, { modules: edited.modules, faults })).violations
+      found = (await simulate(seed, { modules: edited.modules, ...how })).violations
     }
     expect(found).not.toEqual([])
   } finally {

@@ -12,6 +12,7 @@ export interface NemesisDeps {
   /** Starts a gate in a place. */
   readonly start: (place: number) => Promise<void>
   readonly lies: { probability: number }
+  readonly onlyPromotions: boolean
 }
 
 /** How long things are down: for a part of a lease of 1,000 ms, about one, and several. */
@@ -20,7 +21,7 @@ const downMs = [50, 200, 600, 900, 1_000, 1_100, 1_500, 3_000]
 /** Makes trouble of a few kinds, which the seed chooses: all kinds at once would hide the rare ones. */
 export function createNemesis(
   world: World,
-  { network, database, gates, everyGate, start, lies }: NemesisDeps,
+  { network, database, gates, everyGate, start, lies, onlyPromotions }: NemesisDeps,
 ) {
   const admins: Process[] = []
   const stops = new Map<Process, number>()
@@ -101,7 +102,8 @@ export function createNemesis(
     'a standby without the last commits is promoted': () => {
       // What is wrong with a new era shows when it has lasted for a while.
       if (world.now() < nextPromotionAt) return
-      nextPromotionAt = world.now() + world.between(500, 4_000)
+      nextPromotionAt =
+        world.now() + (onlyPromotions ? world.between(1_500, 3_500) : world.between(500, 4_000))
       database.promoteStandby()
       // What was asked of the old one is answered by the new one.
       network.trouble.slow = 0.5
@@ -131,9 +133,12 @@ export function createNemesis(
   }
 
   const kinds = Object.keys(single)
-  const chosen = world.chance(0.3)
-    ? [world.pick(kinds), world.pick(kinds.filter((kind) => kind.includes('promoted')))]
-    : kinds.filter(() => world.chance(0.3))
+  const promotion = kinds.filter((kind) => kind.includes('promoted'))
+  const chosen = onlyPromotions
+    ? promotion
+    : world.chance(0.3)
+      ? [world.pick(kinds), ...promotion]
+      : kinds.filter(() => world.chance(0.3))
   // The age of an era is told by the database's clock: the two are not put together.
   const clock = chosen.indexOf("the database's clock is set")
   if (clock >= 0 && chosen.some((kind) => kind.includes('promoted'))) chosen.splice(clock, 1)

@@ -1,17 +1,20 @@
 import { expect, test } from 'vitest'
-import { type EditedModules, loadEdited, realModules } from './modules.ts'
-import { simulate } from './simulation.ts'
+import { loadEdited, realModules } from './modules.ts'
+import { type SimulationOptions, simulate } from './simulation.ts'
 
 /** Longer: `npm run simulate -- --seeds 5000`; one again: `npm run simulate -- --seed 17`. */
 const firstSeed = 1
 const seeds = 240
 
-async function run(modules: EditedModules['modules'], from: number, count: number) {
+async function run(
+  options: SimulationOptions,
+  { from = firstSeed, count = seeds }: { from?: number; count?: number } = {},
+) {
   const totals = { allowed: 0, denied: 0, undecided: 0, confirmed: 0 }
   const troubles = new Set<string>()
   const violations: string[] = []
   for (let seed = from; seed < from + count; seed++) {
-    const result = await simulate(seed, { modules })
+    const result = await simulate(seed, options)
     violations.push(...result.violations)
     for (const trouble of result.troubles) troubles.add(trouble)
     for (const decision of ['allowed', 'denied', 'undecided'] as const) {
@@ -23,7 +26,7 @@ async function run(modules: EditedModules['modules'], from: number, count: numbe
 }
 
 test('no decision contradicts a change that has answered, whatever goes wrong meanwhile', async () => {
-  const { totals, troubles, violations } = await run(realModules, firstSeed, seeds)
+  const { totals, troubles, violations } = await run({ modules: realModules })
   expect(violations.slice(0, 10)).toEqual([])
   // It was not the quiet of a fleet that decides nothing, or that nothing happens to.
   expect(totals.allowed).toBeGreaterThan(20_000)
@@ -38,12 +41,18 @@ test('nor where a node remembers very few changes', async () => {
     ['fleet/knowledge.ts', 'maxTombstones = 100_000', 'maxTombstones = 3'],
   ])
   try {
-    const { violations, totals } = await run(edited.modules, firstSeed + seeds, 80)
+    const { violations, totals } = await run(edited, { from: firstSeed + seeds, count: 80 })
     expect(violations.slice(0, 10)).toEqual([])
     expect(totals.allowed).toBeGreaterThan(5_000)
   } finally {
     await edited.remove()
   }
+})
+
+test('nor where standbys without the last commits are promoted again and again', async () => {
+  const { violations, totals } = await run({ modules: realModules, onlyPromotions: true })
+  expect(violations.slice(0, 10)).toEqual([])
+  expect(totals.allowed).toBeGreaterThan(20_000)
 })
 
 test('the same seed is the same run', async () => {

@@ -14,6 +14,8 @@ import { createWorld } from './world.ts'
 export interface SimulationOptions {
   readonly modules: Modules
   readonly faults?: Faults | undefined
+  /** Nothing goes wrong but standbys being promoted again and again, and few changes are made: it is rare otherwise. */
+  readonly onlyPromotions?: boolean | undefined
 }
 
 /** What is built wrongly on purpose, outside the modules under test. */
@@ -45,7 +47,7 @@ const graceForAnswersMs = 2_000
 
 export async function simulate(
   seed: number,
-  { modules, faults = {} }: SimulationOptions,
+  { modules, faults = {}, onlyPromotions = false }: SimulationOptions,
 ): Promise<SimulationResult> {
   const world = createWorld(seed)
   const network = createNetwork(world)
@@ -62,9 +64,9 @@ export async function simulate(
   /** By digest. */
   const tokens = new Map<string, number>()
   let digests = 0
-  const isCalm = world.chance(0.15)
+  const isCalm = world.chance(0.15) && !onlyPromotions
   /** Of the changes: some faults show only where there are few. */
-  const pace = world.pick([1, 1, 8])
+  const pace = onlyPromotions ? world.pick([2, 4, 12]) : world.pick([1, 1, 8])
   const graceMs = world.chance(0.25) ? 600 : 0
 
   function violate(text: string) {
@@ -263,7 +265,15 @@ export async function simulate(
     founder.addDomain('settled.test').catch(settle)
   }
 
-  const nemesis = createNemesis(world, { network, database, gates, everyGate, start, lies })
+  const nemesis = createNemesis(world, {
+    network,
+    database,
+    gates,
+    everyGate,
+    start,
+    lies,
+    onlyPromotions,
+  })
 
   // The world as it is before anybody looks.
   for (const name of domainNames) void founder.addDomain(name)
