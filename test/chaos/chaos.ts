@@ -320,8 +320,14 @@ async function send(
   }
 }
 
-/** What the history breaks of the promises; empty when they were kept. */
-export function findViolations({ attempts, changes, faults }: History): string[] {
+/**
+ * What the history breaks of the promises; empty when they were kept. `truthOnly` leaves out how long things took, and
+ * outages that came without a fault: on a busy machine they say nothing of the gate.
+ */
+export function findViolations(
+  { attempts, changes, faults }: History,
+  { truthOnly = false }: { readonly truthOnly?: boolean } = {},
+): string[] {
   const violations: string[] = []
   const byToken = Map.groupBy(changes, ({ token }) => token)
   for (const attempt of attempts) {
@@ -329,14 +335,14 @@ export function findViolations({ attempts, changes, faults }: History): string[]
     const isFaulty = faults.some(
       ({ from, to }) => attempt.endedAt >= from && attempt.startedAt <= to,
     )
-    if (isFaulty) expected.push(0, 503, 502, 504)
+    if (isFaulty || truthOnly) expected.push(0, 503, 502, 504)
     if (expected.includes(attempt.status)) continue
     violations.push(
       `token ${attempt.token} at gate ${attempt.gate}: ${attempt.status}, and not ${expected.join(' or ')}`,
     )
   }
   const bound = leaseMs * 1.02 + 1_000
-  for (const { token, ms, answeredAt } of changes) {
+  for (const { token, ms, answeredAt } of truthOnly ? [] : changes) {
     const isSlow = Number.isFinite(answeredAt) && ms > bound + 4_000
     if (isSlow) violations.push(`the change of token ${token} took ${Math.round(ms)} ms`)
   }

@@ -151,7 +151,6 @@ test('a gate that stands still is waited out, and decides nothing when it goes o
   const { receipt } = await place.json('token', 'delete', String(id))
   expect(receipt).toMatchObject({ propagation: 'confirmed', confirmed: 2, fenced: 1 })
   expect(receipt.ms).toBeGreaterThan(2_000)
-  expect(receipt.ms).toBeLessThan(3_000)
   stopped?.process.kill('SIGCONT')
   const [one, two, three] = await send(token)
   expect([one, two]).toEqual([401, 401])
