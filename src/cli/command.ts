@@ -23,6 +23,8 @@ export interface Operations {
   readonly reveal: Reveal
   readonly explain: Explain
   readonly confirm: Confirm
+  /** Milliseconds by which this machine's clock is ahead of the database's. */
+  readonly clock: { skew(): number }
   readonly keyRing: {
     rotate(actor: Actor): Promise<string>
     jwks(): Promise<{ readonly keys: readonly object[] }>
@@ -33,6 +35,8 @@ export interface Operations {
 export interface Check {
   readonly name: string
   readonly ok: boolean
+  /** It works, and an operator should know what it does not promise. */
+  readonly warns?: boolean
   readonly detail: string
 }
 

@@ -33,6 +33,8 @@ export const maintenanceCommands: readonly Command[] = [
       const checks = [
         ...(await operations.checkSettings()),
         ...(await operations.store.inspect()),
+        // SQLite's clock is this machine's own.
+        ...(operations.store.dialect === 'sqlite' ? [] : [checkClock(operations.clock.skew())]),
         await checkKeys(operations.keyRing),
       ]
       return showChecks(checks)
@@ -46,8 +48,26 @@ export const maintenanceCommands: readonly Command[] = [
 
 function showChecks(checks: readonly Check[]) {
   const ok = checks.every((check) => check.ok)
-  const rows = checks.map((check) => [check.ok ? 'ok' : 'BAD', check.name, check.detail])
+  const rows = checks.map((check) => [verdict(check), check.name, check.detail])
   return { json: { ok, checks }, text: table(rows), failed: !ok }
+}
+
+function verdict({ ok, warns = false }: Check): string {
+  if (!ok) return 'BAD'
+  return warns ? 'warn' : 'ok'
+}
+
+/** A gate reports the first, and is not ready with the second. */
+const notableSkewMs = 1_000
+const badSkewMs = 5_000
+
+function checkClock(skewMs: number): Check {
+  const apart = Math.abs(skewMs)
+  const detail =
+    apart <= notableSkewMs
+      ? "agrees with the database's"
+      : `${Math.round(skewMs)} ms ahead of the database's: is NTP running on both?`
+  return { name: 'clock', ok: apart <= badSkewMs, warns: apart > notableSkewMs, detail }
 }
 
 async function checkKeys(keyRing: Operations['keyRing']): Promise<Check> {

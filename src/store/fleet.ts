@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import type { FleetRegistry } from '../service/ports.ts'
+import { noticeTimeline, timeline } from './revocation-log.ts'
 import type { Database, Dialect } from './schema.ts'
 
 /** A node that was away for more changes than this knows nothing of those before, as if it were new. */
@@ -32,6 +33,7 @@ export function createFleetRegistry(database: Database): FleetRegistry {
 
     renewNode: ({ incarnation, applied, at }) =>
       write(async (db) => {
+        if (dialect === 'postgres') await noticeTimeline(db)
         const row = await db
           .updateTable('nodes')
           .set({
@@ -199,6 +201,8 @@ export function createFleetRegistry(database: Database): FleetRegistry {
         db
           .updateTable('revocation_clock')
           .set({ era: randomUUID(), era_at: now })
+          // Else the next change would begin yet another one.
+          .$if(dialect === 'postgres', (update) => update.set({ timeline }))
           .returning(['era', 'epoch'])
           .executeTakeFirstOrThrow(),
       ),

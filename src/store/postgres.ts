@@ -1,8 +1,8 @@
 import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely'
-import type { DatabaseError, PoolClient, PoolConfig, QueryResult } from 'pg'
+import type { ClientBase, DatabaseError, PoolClient, PoolConfig, QueryResult } from 'pg'
 import { OutcomeUnknown } from '../core/outcome-unknown.ts'
 import { RefusedChange } from './change.ts'
-import { inspectPostgres } from './inspect.ts'
+import { connectionsPerGate, judgePostgres, readPostgresFacts } from './inspect-postgres.ts'
 import { watchPostgres } from './postgres-watch.ts'
 import type { Database, Schema } from './schema.ts'
 
@@ -12,9 +12,16 @@ const idleInTransactionTimeoutMs = 2_000
 /** A server that does not answer is a store that cannot be asked: the edges say 503 and 454. */
 const connectTimeoutMs = 3_000
 const queryTimeoutMs = 5_000
+const keepAliveAfterMs = 10_000
 /** Renewals and acknowledgements come one at a time. */
 const maxFleetConnections = 2
-const sessionSettings = `set default_transaction_isolation = 'read committed'; set synchronous_commit = on`
+/** Whatever the server's own defaults are, or those of the role. */
+const sessionSettings = [
+  `set default_transaction_isolation = 'read committed'`,
+  // Waiting for the standby is what fences a primary that was deposed; that it was not waited for is a warning.
+  'set synchronous_commit = on',
+  'set client_min_messages = warning',
+].join('; ')
 /** PostgreSQL's type number of bigint. */
 const int8 = 20
 
@@ -38,7 +45,9 @@ export async function openPostgres(
     statement_timeout: queryTimeoutMs,
     lock_timeout: lockTimeoutMs,
     idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
+    // A line that went dead without a word, as that of the listener may, is found within half a minute.
     keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveAfterMs,
     types: {
       // Ids, epochs and instants are far below 2^53.
       getTypeParser: (oid: number, format?: 'text' | 'binary') =>
@@ -52,16 +61,14 @@ export async function openPostgres(
   const unreplicated = new WeakSet<object>()
 
   function connect(max: number): Kysely<Schema> {
-    const pool = new pg.Pool({ ...config, max })
+    const pool = new pg.Pool({ ...config, max, onConnect: prepareSession })
     // A connection that breaks while idle leaves the pool; one that breaks in use fails its query. Neither ends the process.
     pool.on('error', () => {})
     pool.on('connect', (client) => {
       client.on('error', () => {})
-      client.on('notice', ({ code }) => {
-        if (code === warning) unreplicated.add(client)
+      client.on('notice', ({ routine }) => {
+        if (routine === replicationWait) unreplicated.add(client)
       })
-      // Whatever the server's own defaults are. Waiting for the standby is what fences a primary that was deposed.
-      client.query(sessionSettings).catch(() => {})
     })
     return new Kysely<Schema>({
       dialect: new PostgresDialect({
@@ -96,7 +103,12 @@ export async function openPostgres(
       watch: (listener) => watchPostgres(pg.Client, config, listener),
     },
 
-    inspect: () => inspectPostgres({ reader: db }),
+    async inspect() {
+      return judgePostgres({
+        ...(await readPostgresFacts(db, fleet)),
+        connectionsPerGate: connectionsPerGate(maxConnections, maxFleetConnections),
+      })
+    },
 
     async close() {
       await fleet.destroy()
@@ -120,8 +132,22 @@ function inOurWords(error: unknown): unknown {
   }
 }
 
-/** "canceling wait for synchronous replication" comes as this, and nothing else that we do warns. */
-const warning = '01000'
+/**
+ * Before its first use. A standby would deny what it has not heard of yet; and a server that is one cannot become the
+ * primary, or the other way round, without ending its connections or the other's.
+ */
+async function prepareSession(client: ClientBase) {
+  await client.query(sessionSettings)
+  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby')
+  if (rows[0]?.standby !== false) {
+    throw new Error('the database server is a standby, or still recovering: gates need the primary')
+  }
+}
+
+/** The function of the server that warns "canceling wait for synchronous replication", in whatever language. */
+const replicationWait = 'SyncRepWaitForLSN'
+/** The server ends the connection: an operator, a shutdown or a crash of another process told it to. */
+const connectionEnds = /^57P/
 
 /**
  * A connection whose query ended in anything but the server's own word (a time-out, a cut line) is not used again: its
@@ -143,9 +169,9 @@ function guarded(
     try {
       result = await client.query(text, parameters)
     } catch (error) {
-      if (error instanceof serverError) throw error
+      if (error instanceof serverError && !connectionEnds.test(error.code ?? '')) throw error
       broken = true
-      throw text === 'commit' ? new OutcomeUnknown('the connection broke', { cause: error }) : error
+      throw text === 'commit' ? new OutcomeUnknown('no answer came', { cause: error }) : error
     }
     if (unreplicated.delete(client)) throw new OutcomeUnknown('the standby did not answer in time')
     return result

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type ExpressionBuilder, sql } from 'kysely'
+import { type Expression, type ExpressionBuilder, type Kysely, sql } from 'kysely'
 import type { Schema, WriteTransaction } from './schema.ts'
 
 /** The channel of PostgreSQL's NOTIFY on which a grown log is told of. It carries nothing else. */
@@ -37,8 +37,22 @@ export async function currentEpoch({ db }: WriteTransaction): Promise<number> {
   return epoch
 }
 
+/**
+ * Starts the new era also where nobody makes a change: a node that has seen epochs which a promotion lost would find the log
+ * gone backwards, and have no lease until then.
+ */
+export async function noticeTimeline(db: Kysely<Schema>): Promise<void> {
+  await db
+    .updateTable('revocation_clock')
+    .set(startEraOfNewTimeline)
+    .where(({ ref }) => isOther(ref('timeline')))
+    .execute()
+}
+
 /** The first 8 digits of the name of a WAL file are its timeline. A standby that is promoted begins a new one. */
-const timeline = sql<string>`left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)`
+export const timeline = sql<string>`left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)`
+const isOther = (noted: Expression<string>) =>
+  sql<boolean>`(${noted} <> '' and ${noted} <> ${timeline})`
 const nowMs = sql<number>`cast(extract(epoch from clock_timestamp()) * 1000 as bigint)`
 
 /**
@@ -46,8 +60,7 @@ const nowMs = sql<number>`cast(extract(epoch from clock_timestamp()) * 1000 as b
  * from the other. The first change of all finds no timeline noted, and nothing lost.
  */
 function startEraOfNewTimeline({ ref }: ExpressionBuilder<Schema, 'revocation_clock'>) {
-  const noted = ref('timeline')
-  const isNew = sql`${noted} <> '' and ${noted} <> ${timeline}`
+  const isNew = isOther(ref('timeline'))
   return {
     timeline,
     era: sql<string>`case when ${isNew} then ${randomUUID()} else ${ref('era')} end`,

@@ -136,5 +136,7 @@ export interface FleetDatabase {
 export interface Inspection {
   readonly name: string
   readonly ok: boolean
+  /** It works, and an operator should know what it does not promise. */
+  readonly warns?: boolean
   readonly detail: string
 }

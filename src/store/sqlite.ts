@@ -37,7 +37,7 @@ export function openSqlite(path: string): Database {
         return result as T
       } catch (error) {
         if (writing.isTransaction) await sql`rollback`.execute(db)
-        throw error
+        throw inOurWords(error)
       }
     })
   }
@@ -99,9 +99,25 @@ async function beginImmediate(db: Kysely<Schema>) {
   }
 }
 
-/** https://sqlite.org/rescode.html: SQLITE_BUSY is 5; extended codes keep it in their low byte. */
+/** https://sqlite.org/rescode.html; extended codes keep these in their low byte. */
+const resultCode = { busy: 5, readOnly: 8, inputOutput: 10, full: 13 } as const
+
+function resultCodeOf(error: unknown): number | undefined {
+  return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : undefined
+}
+
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
+  return resultCodeOf(error) === resultCode.busy
+}
+
+/** By itself the library says no more than "disk I/O error". */
+function inOurWords(error: unknown): unknown {
+  const code = resultCodeOf(error)
+  if (code !== resultCode.readOnly && code !== resultCode.inputOutput && code !== resultCode.full) {
+    return error
+  }
+  const reason = error instanceof Error ? error.message : String(error)
+  return new Error(`the database file cannot be written: ${reason}`, { cause: error })
 }
 
 function openConnection(path: string, timeout: number): DatabaseSync {

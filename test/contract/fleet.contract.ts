@@ -1,18 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Moment } from '../../src/core/sighting.ts'
+import { createKnowledge } from '../../src/fleet/knowledge.ts'
 import type { Store } from '../../src/store/store.ts'
 import { actor, start as at, done, minted } from './store.contract.ts'
 
+/** A store, and a way past it to its tables. */
+interface FleetStore {
+  readonly store: Store
+  execute(statement: string): unknown
+}
+
 /** What every store promises to the nodes of a fleet; each database runs it. */
-export function fleetContract(open: () => Promise<Store>) {
+export function fleetContract(open: () => Promise<FleetStore>) {
   let store: Store
+  let execute: FleetStore['execute']
   let accountId: number
   let domains = 0
   let incarnation: string
 
   beforeAll(async () => {
-    store = await open()
+    ;({ store, execute } = await open())
     await store.migrate()
     accountId = done(await store.createAccount({ name: 'Acme', actor, at })).id
   })
@@ -137,6 +145,40 @@ export function fleetContract(open: () => Promise<Store>) {
     // Nothing is older now: the mark stays.
     await store.pruneLog({ entries: at - 500_000, tombstones: 0 })
     expect((await read()).completeFrom).toBe(old)
+  })
+
+  test('a tombstone that was pruned is that of no token', async () => {
+    const grants = [{ resource: { type: 'account', id: accountId }, level: 'viewer' }] as const
+    const request = { accountId, name: 'x', grants, expiresAt: null, token: minted(), actor, at }
+    const tokenId = done(await store.createToken(request)).id
+    const remove = () => store.deleteToken({ tokenId, actor, at })
+    done(await remove())
+    await store.pruneLog({ entries: 0, tombstones: at })
+    expect(done(await remove()).repeated).toBe(true)
+    await store.pruneLog({ entries: 0, tombstones: at + 1 })
+    expect(await remove()).toMatchObject({ refusal: { reason: 'no-such-token' } })
+  })
+
+  test('of a log that is longer than a node reads at once it knows where its knowledge begins', async () => {
+    const knowledge = createKnowledge()
+    const first = await read()
+    expect(knowledge.apply(first, undefined)).toBe('applied')
+    const old = { value: 'a record', era: first.era, epoch: first.epoch, keys: [] }
+    const added = 10_001
+    await execute(`with recursive n(i) as (select 1 union all select i + 1 from n where i < ${added})
+      insert into revocations (epoch, keys, at)
+      select epoch + i, '["token:nobody"]', ${at} from revocation_clock, n`)
+    await execute(`update revocation_clock set epoch = epoch + ${added}`)
+    const asked = knowledge.moment()
+    const reading = await read(asked?.epoch)
+    expect(reading.epoch).toBe(first.epoch + added)
+    expect(reading.completeFrom).toBe(first.epoch + 1)
+    expect(reading.entries).toHaveLength(10_000)
+    expect(knowledge.apply(reading, asked)).toBe('applied')
+    expect(knowledge.moment()).toEqual({ era: reading.era, epoch: reading.epoch })
+    // What the entry that it has not read may have named cannot be believed.
+    expect(knowledge.judge(old)).toBe('stale')
+    expect(knowledge.judge({ ...old, epoch: first.epoch + 1 })).toBe('believed')
   })
 
   test('a new era keeps the epochs, and says how young it is', async () => {

@@ -14,7 +14,18 @@ afterAll(() => postgres.stop())
 
 describe('PostgreSQL', () => {
   storeContract(async () => openStore(await postgres.createDatabase()))
-  fleetContract(async () => openStore(await postgres.createDatabase()))
+  fleetContract(async () => {
+    const url = await postgres.createDatabase()
+    return {
+      store: await openStore(url),
+      async execute(statement) {
+        const client = new pg.Client({ connectionString: url })
+        await client.connect()
+        await client.query(statement)
+        await client.end()
+      },
+    }
+  })
 
   test('a connection that listens for changes is made anew when it breaks, and counts as a change', async () => {
     const url = await postgres.createDatabase()

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe } from 'vitest'
 import { openStore } from '../../src/store/store.ts'
 import { fleetContract } from './fleet.contract.ts'
@@ -11,5 +12,15 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('SQLite', () => {
   storeContract(() => openStore(`sqlite:${join(folder, 'contract.db')}`))
-  fleetContract(() => openStore(`sqlite:${join(folder, 'fleet.db')}`))
+  fleetContract(async () => {
+    const file = join(folder, 'fleet.db')
+    return {
+      store: await openStore(`sqlite:${file}`),
+      execute(statement) {
+        const database = new DatabaseSync(file)
+        database.exec(statement)
+        database.close()
+      },
+    }
+  })
 })

@@ -20,6 +20,7 @@ import { installPackage } from './require-program.ts'
 
 /** A PostgreSQL server of our own: on a free port, in a temporary folder, gone when the tests are. */
 export interface Postgres {
+  readonly port: number
   /** A new empty database; answers its URL. */
   createDatabase(): Promise<string>
   /** Stops the server's processes where they stand, or lets them go on. */
@@ -27,33 +28,36 @@ export interface Postgres {
   resume(): void
   /** Ends it without warning, as a crash would. */
   kill(): Promise<void>
+  /** Puts a file into its data directory, for nobody but the server. */
+  writeFile(name: string, content: string): void
   start(): Promise<void>
   stop(): Promise<void>
 }
 
 const startLimitMs = 30_000
 
-export async function startPostgres(): Promise<Postgres> {
+/** With `standbyOf` it is a copy of another server, which follows it under this name. */
+export async function startPostgres({
+  standbyOf,
+}: {
+  readonly standbyOf?: { readonly primary: Postgres; readonly name: string }
+} = {}): Promise<Postgres> {
   const bin = findServer()
   const user = serverUser()
   const folder = mkdtempSync(join(tmpdir(), 'postern-postgres-'))
   if ('uid' in user) chownSync(folder, user.uid, user.gid)
   const data = join(folder, 'data')
-  execFileSync(
-    join(bin, 'initdb'),
-    [
-      '--pgdata',
-      data,
-      '--username',
-      'postgres',
-      '--auth',
-      'trust',
-      '--encoding',
-      'UTF8',
-      '--no-sync',
-    ],
-    { stdio: 'ignore', cwd: folder, ...user },
-  )
+  const make = (program: string, args: readonly string[]) =>
+    execFileSync(join(bin, program), args, { stdio: 'ignore', cwd: folder, ...user })
+  if (standbyOf === undefined) {
+    const superuser = ['--username', 'postgres', '--auth', 'trust']
+    make('initdb', ['--pgdata', data, ...superuser, '--encoding', 'UTF8', '--no-sync'])
+  } else {
+    const { primary, name } = standbyOf
+    const source = `host=127.0.0.1 port=${primary.port} user=postgres application_name=${name}`
+    const copy = ['--pgdata', data, '--dbname', source, '--checkpoint', 'fast']
+    make('pg_basebackup', [...copy, '--write-recovery-conf', '--no-sync'])
+  }
   const port = await freePort()
   let server: ChildProcess | undefined
   let databases = 0
@@ -103,6 +107,7 @@ export async function startPostgres(): Promise<Postgres> {
 
   await start()
   return {
+    port,
     async createDatabase() {
       databases += 1
       const name = `test_${databases}`
@@ -117,6 +122,11 @@ export async function startPostgres(): Promise<Postgres> {
     kill: async () => {
       // SIGQUIT: the server ends all its processes at once and recovers at the next start.
       await end('SIGQUIT')
+    },
+    writeFile(name, content) {
+      const file = join(data, name)
+      writeFileSync(file, content, { mode: 0o600 })
+      if ('uid' in user) chownSync(file, user.uid, user.gid)
     },
     start,
     async stop() {
