@@ -15,8 +15,14 @@ const queryTimeoutMs = 5_000
 const keepAliveAfterMs = 10_000
 /** Renewals and acknowledgements come one at a time. */
 const maxFleetConnections = 2
-/** Whatever the server's own defaults are, or those of the role. */
+/**
+ * Whatever the defaults of the server or the role are. Not at the start of the connection, where the driver would set them:
+ * a pooler refuses those, or drops them without a word.
+ */
 const sessionSettings = [
+  `set statement_timeout = ${queryTimeoutMs}`,
+  `set lock_timeout = ${lockTimeoutMs}`,
+  `set idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs}`,
   `set default_transaction_isolation = 'read committed'`,
   // Waiting for the standby is what fences a primary that was deposed; that it was not waited for is a warning.
   'set synchronous_commit = on',
@@ -42,9 +48,6 @@ export async function openPostgres(
     application_name: 'postern',
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: queryTimeoutMs,
-    statement_timeout: queryTimeoutMs,
-    lock_timeout: lockTimeoutMs,
-    idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
     // A line that went dead without a word, as that of the listener may, is found within half a minute.
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveAfterMs,

@@ -88,6 +88,32 @@ test('with a synchronous standby a deletion that has answered survives the promo
   expect(await ask(standby, held)).toHaveLength(1)
 })
 
+test('a gate that is left with the primary that was deposed decides nothing once the new one has answered', {
+  timeout: 90_000,
+}, async () => {
+  await ask(
+    primary,
+    `alter system set synchronous_standby_names = 'ANY 1 (a)'`,
+    'select pg_reload_conf()',
+  )
+  const { id, token } = await bench.createToken()
+  expect(await statusOf(token)).toBe(200)
+  // The primary lives on, with the gate and without its standby.
+  await ask(standby, 'select pg_promote()')
+  bench.place.environment.POSTERN_DATABASE_URL = `postgres://postgres@127.0.0.1:${standby.port}${database}`
+  const { receipt } = await bench.place.json('token', 'delete', String(id))
+  expect(receipt).toMatchObject({ propagation: 'confirmed', confirmed: 0, fenced: 1 })
+  expect(await statusOf(token)).toBe(503)
+  await ask(
+    primary,
+    `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`,
+  )
+  expect(await statusOf(token)).toBe(503)
+  line.lead({ host: '127.0.0.1', port: standby.port })
+  await primary.kill()
+  await expect.poll(() => statusOf(token), recovery).toBe(401)
+})
+
 test('a new era by hand is in force when it answers: after a whole hold, with every gate in it', {
   timeout: 60_000,
 }, async () => {
