@@ -12,6 +12,8 @@ import { badBase64, encryptionRequired, type Reply, replyText } from './reply.ts
  */
 export class GateServer extends SMTPServer {
   readonly takesPlainAuth: boolean
+  /** smtp-server's own mark would refuse the next command of a transaction. */
+  finishing = false
 
   constructor(options: SMTPServerOptions, takesPlainAuth: boolean) {
     // With a certificate smtp-server would refuse what `handler_AUTH` lets through.
@@ -27,14 +29,25 @@ export class GateServer extends SMTPServer {
     connection.init()
   }
 
-  /** Accepts nothing new, ends idle connections now and the others after the message that they are in. */
+  /** Accepts nothing new, ends idle connections now and the others after the transaction that they are in. */
   finish(deadlineMs: number): Promise<void> {
-    this.options.closeTimeout = Math.max(deadlineMs, 1)
+    this.finishing = true
+    const open = () => [...this.connections].filter((each) => each instanceof GateConnection)
     return new Promise((resolve) => {
-      this.close(() => resolve())
-      for (const connection of this.connections) {
-        if (connection instanceof GateConnection) connection.endIfIdle()
-      }
+      const deadline = setTimeout(
+        () => {
+          for (const connection of open()) connection.end()
+          resolve()
+        },
+        Math.max(deadlineMs, 1),
+      )
+      this.server.close(() => {
+        clearTimeout(deadline)
+        resolve()
+      })
+      // Not greeted yet, and perhaps never: destroyed from below, since Node crashes on a TLS wrap torn in its handshake.
+      for (const socket of this._pendingSockets.values()) socket.destroy()
+      for (const connection of open()) connection.endIfIdle()
     })
   }
 }
@@ -46,7 +59,9 @@ const shuttingDown = '4.3.2 Shutting down'
 
 class GateConnection extends SMTPConnection {
   readonly #takesPlainAuth: boolean
+  readonly #gate: GateServer
   #hidesAuth = false
+  #takesMessage = false
 
   constructor(
     server: GateServer,
@@ -54,11 +69,21 @@ class GateConnection extends SMTPConnection {
     options?: SMTPConnectionOptions | null,
   ) {
     super(server, socket, options)
+    this.#gate = server
     this.#takesPlainAuth = server.takesPlainAuth
   }
 
   endIfIdle() {
-    if (!this._dataStream && !this._handlerPending) this.send(421, shuttingDown)
+    if (!this.#inTransaction() && !this._handlerPending) this.end()
+  }
+
+  end() {
+    this.send(421, shuttingDown)
+    this.close()
+  }
+
+  #inTransaction(): boolean {
+    return Boolean(this.session.envelope.mailFrom)
   }
 
   override handler_EHLO(command: Buffer, callback: () => void) {
@@ -96,13 +121,17 @@ class GateConnection extends SMTPConnection {
   override send(code: number, data?: string | string[] | null, context?: string | false) {
     const text = code === 421 && typeof data === 'string' ? this.#whyClosed(data) : data
     super.send(code, text, hasEnhancedCode(text) ? false : context)
-    if (this._server._closeTimeout && !goOn.has(code)) this.close()
+    // smtp-server forgets the envelope only after the answer to the message.
+    const answersMessage = this.#takesMessage
+    this.#takesMessage = code === 354
+    if (!this.#gate.finishing || goOn.has(code)) return
+    if (answersMessage || !this.#inTransaction()) this.close()
   }
 
   /** smtp-server's 421 are all 4.4.2, which is that of the idle client only. */
   #whyClosed(text: string): string {
     if (hasEnhancedCode(text) || text.startsWith('Timeout')) return text
-    return this._server._closeTimeout ? shuttingDown : `4.7.0 ${text}`
+    return this.#gate.finishing ? shuttingDown : `4.7.0 ${text}`
   }
 
   #mayAuthenticate(): boolean {

@@ -149,6 +149,29 @@ describe('when the gate closes', () => {
     expect(relay.messages).toHaveLength(1)
   })
 
+  test.each(['MAIL', 'RCPT'] as const)(
+    'a transaction that is at %s goes on to its end, and the connection ends with it',
+    async (step) => {
+      await upTo(step)
+      const closed = gate.close(10_000)
+      if (step === 'MAIL') expect(await client.say('RCPT TO:<b@c.test>')).toMatch(/^250 /)
+      expect(await client.say('DATA')).toMatch(/^354 /)
+      client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+      expect(await client.reply()).toMatch(/^250 /)
+      expect(await client.ended()).toBe('')
+      await closed
+      expect(relay.messages).toHaveLength(1)
+    },
+  )
+
+  test('a transaction that is given up ends its connection', async () => {
+    await upTo('RCPT')
+    const closed = gate.close(10_000)
+    expect(await client.say('RSET')).toMatch(/^250 /)
+    expect(await client.ended()).toBe('')
+    await closed
+  })
+
   test('what does not end by itself is cut off after the deadline', async () => {
     await upTo('header')
     await gate.close(100)
