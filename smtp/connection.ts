@@ -83,7 +83,8 @@ class GateConnection extends SMTPConnection {
   }
 
   #inTransaction(): boolean {
-    return Boolean(this.session.envelope.mailFrom)
+    // Without an envelope before the greeting, whatever its type says.
+    return Boolean((this.session.envelope as { mailFrom?: unknown } | undefined)?.mailFrom)
   }
 
   override handler_EHLO(command: Buffer, callback: () => void) {
@@ -125,7 +126,10 @@ class GateConnection extends SMTPConnection {
     const answersMessage = this.#takesMessage
     this.#takesMessage = code === 354
     if (!this.#gate.finishing || goOn.has(code)) return
-    if (answersMessage || !this.#inTransaction()) this.close()
+    if (!answersMessage && this.#inTransaction()) return
+    // RFC 5321 §3.8: not without a word.
+    if (code !== 421 && code !== 221) super.send(421, shuttingDown, false)
+    this.close()
   }
 
   /** smtp-server's 421 are all 4.4.2, which is that of the idle client only. */

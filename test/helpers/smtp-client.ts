@@ -4,6 +4,8 @@ import { onTestFinished } from 'vitest'
 
 /** Speaks SMTP line by line, so that whole replies can be compared. */
 export interface SmtpClient {
+  /** What the server said first. */
+  readonly greeting: string
   socket(): Socket
   /** The next whole reply, every line of it. */
   reply(): Promise<string>
@@ -64,14 +66,14 @@ export async function connectSmtp(
     })
   }
 
-  const client: SmtpClient = {
+  const client = {
     socket: () => socket,
     reply,
-    say(line) {
+    say(line: string) {
       socket.write(`${line}\r\n`)
       return reply()
     },
-    write: (bytes) => void socket.write(bytes),
+    write: (bytes: string | Buffer) => void socket.write(bytes),
     async upgrade() {
       socket.removeAllListeners()
       const secured = connectTls({ socket, rejectUnauthorized: false })
@@ -86,8 +88,7 @@ export async function connectSmtp(
   }
 
   listen()
-  await reply()
-  return client
+  return { ...client, greeting: await reply() }
 }
 
 /** The initial response of AUTH PLAIN (RFC 4616). */

@@ -144,7 +144,7 @@ describe('when the gate closes', () => {
     expect(await idle.ended()).toBe('421 4.3.2 Shutting down\r\n')
     client.write('.\r\n')
     expect(await client.reply()).toMatch(/^250 /)
-    await client.ended()
+    expect(await client.ended()).toBe('421 4.3.2 Shutting down\r\n')
     await closed
     expect(relay.messages).toHaveLength(1)
   })
@@ -158,17 +158,33 @@ describe('when the gate closes', () => {
       expect(await client.say('DATA')).toMatch(/^354 /)
       client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
       expect(await client.reply()).toMatch(/^250 /)
-      expect(await client.ended()).toBe('')
+      expect(await client.ended()).toBe('421 4.3.2 Shutting down\r\n')
       await closed
       expect(relay.messages).toHaveLength(1)
     },
   )
 
+  test('a session that waits for an answer gets it, and then hears why it ends', async () => {
+    const held = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    lookup.before = () => {
+      asked.resolve()
+      return held.promise
+    }
+    const answered = client.say('MAIL FROM:<a@elsewhere.test>')
+    await asked.promise
+    const closed = gate.close(10_000)
+    held.resolve()
+    expect(await answered).toMatch(/^550 /)
+    expect(await client.ended()).toBe('421 4.3.2 Shutting down\r\n')
+    await closed
+  })
+
   test('a transaction that is given up ends its connection', async () => {
     await upTo('RCPT')
     const closed = gate.close(10_000)
     expect(await client.say('RSET')).toMatch(/^250 /)
-    expect(await client.ended()).toBe('')
+    expect(await client.ended()).toBe('421 4.3.2 Shutting down\r\n')
     await closed
   })
 
