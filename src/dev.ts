@@ -38,7 +38,6 @@ export async function startDev(config: Config, system: System & { readonly log: 
         domain: trial.domain,
       },
       banner: banner({ http, smtp, admin, page: sink.page, ...trial }),
-      restart: async () => {},
       async close() {
         await gateway.close()
         await sink.close()

@@ -17,8 +17,8 @@ import {
 import { openControlPlane } from './control-plane.ts'
 import { startDev } from './dev.ts'
 import { startGateway } from './gateway.ts'
-import { createLog, type Log } from './log.ts'
-import { startPrimary } from './primary.ts'
+import { createLog } from './log.ts'
+import { type Primary, startPrimary } from './primary.ts'
 import { systemRandom } from './random.ts'
 import { writeReadyFile } from './ready-file.ts'
 import { announceOnce } from './redis.ts'
@@ -79,22 +79,15 @@ const host: CliHost = {
 
   async run(mode, flags) {
     const stopped = nextStopSignal()
+    if (cluster.isWorker) return runWorker(() => readConfig(mode, flags), stopped)
     const config = readConfig(mode, flags)
     const log = createLog(config.logLevel)
-    if (cluster.isWorker) return runWorker(config, log, stopped)
     // One that an earlier run left would send whoever waits for it to the wrong ports.
     if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true })
     const running =
       mode === 'dev'
         ? await startDev(config, { ...system, log })
         : await startServe(config, { ...system, log })
-    process.on('SIGHUP', async () => {
-      try {
-        await running.restart()
-      } catch (error) {
-        log.error({ event: 'restart_failed', error: String(error) })
-      }
-    })
     try {
       if (config.readyFile !== undefined) writeReadyFile(config.readyFile, running.ready)
       host.out(running.banner)
@@ -111,7 +104,7 @@ async function startServe(config: Config, deps: Parameters<typeof startGateway>[
   const serving =
     config.workers === 1
       ? await startGateway(config, upstreams, deps)
-      : await startPrimary(config, deps)
+      : await startPrimaryWithSignal(config, deps)
   const { http, https, smtp, smtps, admin } = serving.addresses
   const workers = 'pids' in serving ? { workers: serving.pids() } : {}
   const ready = { http, https, smtp, smtps, admin, pid: process.pid, ...workers }
@@ -119,28 +112,40 @@ async function startServe(config: Config, deps: Parameters<typeof startGateway>[
     ready,
     // One line, JSON like all others that `serve` writes.
     banner: JSON.stringify({ event: 'listening', ...ready }),
-    restart: 'restart' in serving ? serving.restart : async () => reportNoWorkers(deps.log),
     close: serving.close,
   }
 }
 
-function reportNoWorkers(log: Log) {
-  const advice = 'a single process cannot replace itself: set POSTERN_WORKERS'
-  log.warn({ event: 'restart_failed', error: advice })
+/** SIGHUP ends a single process, as it ends any program whose terminal is closed; only a primary renews its workers. */
+async function startPrimaryWithSignal(config: Config, deps: Parameters<typeof startPrimary>[1]) {
+  let primary: Primary | undefined
+  process.on('SIGHUP', async () => {
+    try {
+      // Workers that are only starting read everything anew as it is.
+      await primary?.restart()
+    } catch (error) {
+      deps.log.error({ event: 'restart_failed', error: String(error) })
+    }
+  })
+  primary = await startPrimary(config, deps)
+  return primary
 }
 
 /** A worker ends when the primary says so, or is gone itself; Ctrl-C reaches both at once. */
-async function runWorker(config: Config, log: Log, stopped: Promise<unknown>): Promise<number> {
+async function runWorker(readSettings: () => Config, stopped: Promise<unknown>): Promise<number> {
   const told = Promise.withResolvers<void>()
   const gone = process.connected ? once(process, 'disconnect') : Promise.resolve()
+  // Else Node ends the process where it stands when the primary is gone, with what is in flight.
+  if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true
   process.on('SIGHUP', () => {})
   const send = (message: FromWorker) => {
     if (process.connected) process.send?.(message)
   }
   try {
+    const config = readSettings()
     const worker = await startWorker(config, {
       ...system,
-      log,
+      log: createLog(config.logLevel),
       link: { send, gone, onMessage: (listener) => process.on('message', listener) },
       onFinish: () => told.resolve(),
     })
@@ -174,12 +179,18 @@ function nextStopSignal(): Promise<NodeJS.Signals> {
     let asked = false
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => {
-        if (asked) process.exit(1)
+        if (asked) endAtOnce()
         asked = true
         resolve(signal)
       })
     }
   })
+}
+
+/** Workers would else go on to finish what is in flight. */
+function endAtOnce(): never {
+  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL')
+  process.exit(1)
 }
 
 /** In a container the user often has a number and no name. */

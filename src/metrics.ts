@@ -43,6 +43,18 @@ export async function renderTogether(snapshots: readonly MetricsSnapshot[]): Pro
   return { contentType: together.contentType, body: await together.metrics() }
 }
 
+/** What a process leaves behind when it ends: a gauge tells of now, and has nothing to leave. */
+export function countsOf(snapshot: MetricsSnapshot): MetricsSnapshot {
+  return snapshot.filter(({ type }) => String(type) !== 'gauge')
+}
+
+/** Several such remains in one, however many there were. */
+export async function addCounts(
+  remains: readonly (MetricsSnapshot | Promise<MetricsSnapshot>)[],
+): Promise<MetricsSnapshot> {
+  return AggregatorRegistry.aggregate(await Promise.all(remains)).getMetricsAsJSON()
+}
+
 export type Protocol = 'http' | 'smtp'
 /** `auth`: is the token alive; `envelope`: MAIL FROM; `message`: everything the message claims, last. */
 export type Stage = 'auth' | 'envelope' | 'message'

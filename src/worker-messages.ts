@@ -6,8 +6,8 @@ export type FromWorker =
   | { readonly type: 'node'; readonly incarnation: string }
   | { readonly type: 'ready'; readonly addresses: DataPlaneAddresses }
   | { readonly type: 'failed'; readonly reason: string }
-  /** It has closed its listeners, and finished what was in flight. */
-  | { readonly type: 'closed' }
+  /** It has closed its listeners, and finished what was in flight: these are its last counts. */
+  | { readonly type: 'closed'; readonly metrics: MetricsSnapshot }
   | {
       readonly type: 'report'
       readonly request: number

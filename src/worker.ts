@@ -72,7 +72,7 @@ export async function startWorker(
     return {
       async close() {
         await dataPlane.close()
-        link.send({ type: 'closed' })
+        link.send({ type: 'closed', metrics: await metrics.snapshot() })
         await Promise.race([dismissed.promise, link.gone])
         await closeStore()
       },
