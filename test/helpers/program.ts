@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 const program = resolve('src/postern.js')
+/** The program is started hundreds of times, each of which would compile it anew. */
+const compileCache = resolve('node_modules/.cache/postern-compiled')
 
 export interface CommandResult {
   readonly status: number
@@ -52,7 +54,12 @@ const anyPorts = {
 
 export function createWorkplace(settings: Record<string, string> = {}): Workplace {
   const folder = mkdtempSync(join(tmpdir(), 'postern-test-'))
-  const environment = { PATH: process.env.PATH ?? '', HOME: folder, ...settings }
+  const environment = {
+    PATH: process.env.PATH ?? '',
+    HOME: folder,
+    NODE_COMPILE_CACHE: compileCache,
+    ...settings,
+  }
   const running: RunningProgram[] = []
   let starts = 0
 
