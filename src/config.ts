@@ -46,7 +46,7 @@ export const settings = {
   adminListen: both('POSTERN_ADMIN_LISTEN', parse.listen, {
     dev: '127.0.0.1:8081',
     serve: '127.0.0.1:8081',
-    about: 'control plane: /metrics, /livez, /readyz, /.well-known/jwks.json',
+    about: 'control plane: management API, /metrics, /livez, /readyz, /.well-known/jwks.json',
   }),
   adminTlsCert: one('POSTERN_ADMIN_TLS_CERT', parse.text, 'certificate file of the control plane'),
   adminTlsKey: one('POSTERN_ADMIN_TLS_KEY', parse.text, 'private key file of the control plane'),
@@ -188,6 +188,12 @@ export const settings = {
     dev: String(12 * hour),
     serve: String(12 * hour),
     about: 'how long a reset token goes on working',
+  }),
+  accountDomains: both('POSTERN_ACCOUNT_DOMAINS', parse.oneOf('deny', 'verify', 'allow'), {
+    dev: 'allow',
+    serve: 'verify',
+    about:
+      'may an account add domains itself: "deny", "verify" (not sendable before it is verified), "allow"',
   }),
   sweepIntervalMs: both('POSTERN_SWEEP_INTERVAL_MS', parse.integer(100, 24 * hour), {
     dev: String(hour / 4),

@@ -1,6 +1,5 @@
 import { getRequestListener } from '@hono/node-server'
 import { createGatewayServer } from '../middleware/server.ts'
-import { createAdminApp } from './admin/app.ts'
 import type { Config } from './config.ts'
 import { type ControlPlane, openControlPlane, type System } from './control-plane.ts'
 import { createJanitor } from './fleet/janitor.ts'
@@ -9,8 +8,10 @@ import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openRedis, type RedisConnection } from './redis.ts'
 import { createSweeper } from './service/sweep.ts'
+import { createTokenRate } from './service/token-rate.ts'
 import { readRedisCa } from './setting-files.ts'
 import { openTlsFiles } from './tls-files.ts'
+import { readVersion } from './version.ts'
 
 export interface ControlPlaneServer {
   readonly controlPlane: ControlPlane
@@ -60,11 +61,15 @@ export async function startControlPlaneServer(
     // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
     await keyRing.current()
 
+    // Only here: the command line and the data plane start without it.
+    const { createAdminApp } = await import('./admin/app.ts')
     const app = createAdminApp({
       metrics,
       log,
       jwks: keyRing.jwks,
-      tokens: controlPlane.tokens,
+      management: controlPlane.management,
+      rate: createTokenRate(clock),
+      version: readVersion(),
       clock,
       async trouble() {
         await store.ping()

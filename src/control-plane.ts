@@ -8,8 +8,11 @@ import type { Log } from './log.ts'
 import type { Random } from './random.ts'
 import { readSealKey } from './seal-key.ts'
 import { createAuthenticator } from './service/authenticate.ts'
+import { createCallers } from './service/callers.ts'
 import { createExplain } from './service/explain.ts'
 import { createIssue } from './service/issue.ts'
+import { createManagedAccount } from './service/managed-account.ts'
+import { createManagedDomains } from './service/managed-domains.ts'
 import { createManagedTokens } from './service/managed-tokens.ts'
 import { createMint } from './service/mint.ts'
 import type { Receipt } from './service/ports.ts'
@@ -70,6 +73,17 @@ export async function openControlPlane(
     const issue = createIssue({ registry: store, mint, confirm, clock })
     const reset = createReset({ registry: store, mint, confirm, clock, resetWindowMs })
     const revoke = createRevoke({ registry: store, confirm, clock })
+    const reveal = createReveal({ registry: store, openSealed: seal.open, clock })
+    const services = {
+      registry: store,
+      authenticator,
+      issue,
+      reset,
+      revoke,
+      reveal,
+      confirm,
+      clock,
+    }
     return {
       store,
       applied,
@@ -79,15 +93,14 @@ export async function openControlPlane(
       issue,
       reset,
       revoke,
-      tokens: createManagedTokens({
-        registry: store,
-        authenticator,
-        issue,
-        reset,
-        revoke,
-        confirm,
-      }),
-      reveal: createReveal({ registry: store, openSealed: seal.open, clock }),
+      reveal,
+      /** The services as a token may use them that calls the management API. */
+      management: {
+        findCaller: createCallers(services),
+        tokens: createManagedTokens(services),
+        domains: createManagedDomains({ ...services, accountDomains: config.accountDomains }),
+        account: createManagedAccount(services),
+      },
       explain: createExplain({ authenticator }),
       confirm,
       async close() {

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import { once } from 'node:events'
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { checkSettings } from './check-settings.ts'
@@ -24,6 +24,7 @@ import { writeReadyFile } from './ready-file.ts'
 import { announceOnce } from './redis.ts'
 import { readRedisCa, readSettingsFile } from './setting-files.ts'
 import type { RedisTarget } from './setting-parsers.ts'
+import { readVersion } from './version.ts'
 import { startWorker } from './worker.ts'
 import type { FromWorker } from './worker-messages.ts'
 
@@ -200,16 +201,6 @@ function operatorName(): string {
   } catch {
     return `uid ${process.getuid?.() ?? 'unknown'}`
   }
-}
-
-function readVersion(): string {
-  // Beside src/ in the repository, beside dist/ in the published package.
-  for (const candidate of ['../package.json', '../../package.json']) {
-    try {
-      return JSON.parse(readFileSync(new URL(candidate, import.meta.url), 'utf8')).version
-    } catch {}
-  }
-  return 'unknown'
 }
 
 // A reader that has left, as `head` does, has what it wanted; a gate does not stop for it.

@@ -60,6 +60,18 @@ test('every folder with code is in the import table', () => {
   expect(unknown).toEqual([])
 })
 
+test('the command line and the data plane start without the management API', () => {
+  const reached = new Set<string>()
+  function follow(path: string) {
+    if (reached.has(path)) return
+    reached.add(path)
+    imports(`${path}.ts`).forEach(follow)
+  }
+  for (const start of ['src/main', 'src/data-plane', 'src/worker']) follow(start)
+  expect(reached.size).toBeGreaterThan(80)
+  expect([...reached].filter((path) => path.startsWith('src/admin/'))).toEqual([])
+})
+
 test('core is pure: no clock, no randomness, no input and output', () => {
   const impure =
     /Date\.now|new Date\(\)|Math\.random|performance\.now|node:(fs|net|http|os)|process\./

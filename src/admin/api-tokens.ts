@@ -1,163 +1,214 @@
-import type { HttpBindings } from '@hono/node-server'
-import { type Context, Hono } from 'hono'
-import { createMiddleware } from 'hono/factory'
+import { z } from '@hono/zod-openapi'
 import type { Clock } from '../clock.ts'
-import { readCredential } from '../core/credential-fields.ts'
-import { accessLevelNumber } from '../core/grants.ts'
-import type { Log } from '../log.ts'
-import type { IssuedToken } from '../service/issue.ts'
-import type { Caller, Managed, ManagedTokens } from '../service/managed-tokens.ts'
-import type { TokenRecord } from '../service/ports.ts'
-import {
-  badRequest,
-  forbidden,
-  invalid,
-  notFound,
-  refused,
-  unauthorised,
-  unavailable,
-} from './errors.ts'
-import { pendingBody, stampReceipt } from './receipt.ts'
-import { readBody, readCreate, readReset } from './token-requests.ts'
+import type { ManagedTokens, TokenQuery } from '../service/managed-tokens.ts'
+import { type ApiContext, idempotencyKey } from './caller.ts'
+import { answerChange } from './change-answer.ts'
+import { badRequest, invalid, invalidAsAWhole, notFound } from './errors.ts'
+import type { Generation } from './generation.ts'
+import type { DefineOperation } from './operation.ts'
+import { cutPage, linkNext, pageQuery } from './paging.ts'
+import { line } from './schemas.ts'
+import type { TokenShape } from './token-json.ts'
+import { createBody, editBody, expiryProblem, resetBody, windowBody } from './token-requests.ts'
 
 export interface ApiTokensDeps {
+  readonly operation: DefineOperation
+  readonly generation: Generation
+  readonly shape: TokenShape
   readonly tokens: ManagedTokens
   readonly clock: Pick<Clock, 'now'>
-  readonly log: Pick<Log, 'error'>
 }
 
-/** The two generations of the vendor's paths differ in what they call a domain. */
-type DomainWord = 'sending_domain' | 'domain'
+/** `api_tokens`, as existing clients speak it, and what these have always asked the vendor for. */
+export function addApiTokens({ operation, generation, shape, tokens, clock }: ApiTokensDeps) {
+  const { schema, tokenJson, issuedJson } = shape
+  const path = `${generation.prefix}/api_tokens`
+  const one = `${path}/{id}`
+  const tag = 'API tokens'
+  const issued = { status: 200, schema: schema.tokenWithSecret } as const
+  const changed = { status: 200, description: 'The token', schema: schema.token } as const
 
-interface ApiEnv {
-  Bindings: HttpBindings
-  Variables: { caller: Caller; domainWord: DomainWord }
-}
+  operation(
+    {
+      method: 'get',
+      path,
+      tag,
+      summary: 'List tokens',
+      description:
+        'Those that the calling token sees, by id. All of them, or with `limit` one page and a Link to the next.',
+      query: z.object({ ...pageQuery, search: line.optional() }),
+      answer: { status: 200, description: 'Tokens', schema: z.array(schema.token) },
+    },
+    async function list(c, { query: { limit, after = 0, search } }) {
+      const { caller } = c.var
+      if (limit === undefined && after === 0) return listAll(c, { search })
+      const size = limit ?? 100
+      const read = await tokens.page(caller, { after, limit: size + 1, search })
+      const { page, next } = cutPage(read, size)
+      if (next !== undefined) linkNext(c, { limit: size, after: next.id })
+      return c.json(page.map(tokenJson))
+    },
+  )
 
-/** `/api/api_tokens` and `/api/accounts/{account_id}/api_tokens`, as existing clients speak them. */
-export function createApiTokens({ tokens, clock, log }: ApiTokensDeps) {
-  const authenticate = createMiddleware<ApiEnv>(async function findCaller(c, next) {
-    const { rawHeaders, socket } = c.env.incoming
-    const credential = readCredential(rawHeaders)
-    if (credential.found === 'several') return badRequest(c, 'More than one credential')
-    if (credential.found !== 'one') return unauthorised(c)
-    const caller = await tokens.authenticate(credential.bearerToken, socket.remoteAddress ?? '')
-    if (caller === undefined) return unauthorised(c)
-    const accountId = c.req.param('account_id')
-    if (accountId !== undefined && accountId !== String(caller.accountId)) {
-      return forbidden(c, 'Account access forbidden')
+  /** Written in pieces: the other work of this process gets its turn, however many tokens there are. */
+  async function listAll(c: ApiContext, query: TokenQuery) {
+    const pieces: string[] = []
+    for await (const batch of tokens.all(c.var.caller, query)) {
+      pieces.push(...batch.map((token) => JSON.stringify(tokenJson(token))))
     }
-    c.set('caller', caller)
-    c.set('domainWord', accountId === undefined ? 'domain' : 'sending_domain')
-    return next()
-  })
-
-  const app = new Hono<ApiEnv>()
-  app.onError((fault, c) => {
-    log.error({ event: 'api_fault', method: c.req.method, error: String(fault) })
-    return unavailable(c)
-  })
-  for (const prefix of ['/api', '/api/accounts/:account_id{[0-9]+}']) {
-    const path = `${prefix}/api_tokens`
-    app.use(`${path}/*`, authenticate)
-    app.use(path, authenticate)
-    app.get(path, list).post(create)
-    app.get(`${path}/:id{[0-9]{1,15}}`, get).delete(remove)
-    app.post(`${path}/:id{[0-9]{1,15}}/reset`, reset)
-  }
-  return app
-
-  async function list(c: Context<ApiEnv>) {
-    const found = await tokens.list(c.var.caller)
-    return c.json(found.map((token) => tokenJson(token, c.var.domainWord)))
+    return c.body(`[${pieces.join(',')}]`, 200, { 'content-type': 'application/json' })
   }
 
-  async function get(c: Context<ApiEnv>) {
-    const token = await tokens.get(c.var.caller, idOf(c))
-    return token === undefined ? notFound(c) : c.json(tokenJson(token, c.var.domainWord))
-  }
+  operation(
+    {
+      method: 'post',
+      path,
+      tag,
+      summary: 'Create a token',
+      takesIdempotencyKey: true,
+      isChange: true,
+      body: createBody,
+      answer: { ...issued, description: 'The token, with its secret, which is not shown again' },
+    },
+    async function create(c, { body: { name, resources, expires_at } }) {
+      const key = idempotencyKey(c)
+      if (key === false) return badRequest(c, 'The Idempotency-Key is malformed')
+      if (resources.length === 0) return invalidAsAWhole(c, noPermissions)
+      if (name === undefined) return invalid(c, { name: ["can't be blank"] })
+      const problem = expiryProblem(expires_at, clock.now())
+      if (problem !== undefined) return invalidAsAWhole(c, problem)
+      const request = { name, grants: resources, expiresAt: expires_at ?? null }
+      return answerChange(c, await tokens.create(c.var.caller, request, key), issuedJson)
+    },
+  )
 
-  async function create(c: Context<ApiEnv>) {
-    const body = await readBody(c.env.incoming)
-    if (!body.ok) return body.tooLarge ? tooLarge(c) : badRequest(c, 'The body is not JSON')
-    const request = readCreate(body.value, clock.now())
-    if (!request.ok) return invalid(c, request.errors)
-    const key = idempotencyKey(c)
-    if (key === false) return badRequest(c, 'The Idempotency-Key is malformed')
-    return showIssued(c, await tokens.create(c.var.caller, request.value, key))
-  }
+  operation(
+    {
+      method: 'get',
+      path: one,
+      tag,
+      summary: 'Get a token',
+      answer: { ...changed },
+    },
+    async function get(c, { id }) {
+      const token = await tokens.get(c.var.caller, id)
+      return token === undefined ? notFound(c) : c.json(tokenJson(token))
+    },
+  )
 
-  async function reset(c: Context<ApiEnv>) {
-    const body = await readBody(c.env.incoming)
-    if (!body.ok) return body.tooLarge ? tooLarge(c) : badRequest(c, 'The body is not JSON')
-    const request = readReset(body.value, clock.now())
-    if (!request.ok) return invalid(c, request.errors)
-    const key = idempotencyKey(c)
-    if (key === false) return badRequest(c, 'The Idempotency-Key is malformed')
-    return showIssued(
-      c,
-      await tokens.reset(c.var.caller, { tokenId: idOf(c), ...request.value }, key),
-    )
-  }
+  operation(
+    {
+      method: 'patch',
+      path: one,
+      tag,
+      summary: 'Rename a token, replace its permissions, or both',
+      description: '`resources` is the whole new set. Beyond the vendor.',
+      isChange: true,
+      body: editBody,
+      answer: { ...changed },
+    },
+    async function edit(c, { id, body: { name, resources: grants } }) {
+      if (grants?.length === 0) return invalidAsAWhole(c, noPermissions)
+      if (name === undefined && grants === undefined) {
+        return invalidAsAWhole(c, 'Nothing to change: give name or resources')
+      }
+      return answerChange(c, await tokens.edit(c.var.caller, id, { name, grants }), tokenJson)
+    },
+  )
 
-  async function remove(c: Context<ApiEnv>) {
-    const removed = await tokens.remove(c.var.caller, idOf(c))
-    if ('denied' in removed) return denied(c, removed.denied)
-    if (!removed.done) return refused(c, removed.refusal)
-    stampReceipt(c, removed.receipt)
-    const pending = pendingBody(removed.receipt)
-    if (pending !== undefined) return c.json(pending, 202, { 'retry-after': '1' })
-    return removed.value.deleted ? c.body(null, 204) : notFound(c)
-  }
+  operation(
+    {
+      method: 'delete',
+      path: one,
+      tag,
+      summary: 'Delete a token',
+      isChange: true,
+      answer: { status: 204, description: 'No node accepts it any more' },
+    },
+    async function remove(c, { id }) {
+      const outcome = await tokens.remove(c.var.caller, id)
+      const answer = answerChange(c, outcome, () => null)
+      const isAbsent = 'done' in outcome && outcome.done && !outcome.value.deleted
+      return isAbsent && answer.status === 204 ? notFound(c) : answer
+    },
+  )
+
+  operation(
+    {
+      method: 'post',
+      path: `${one}/reset`,
+      tag,
+      summary: 'Reset a token',
+      description:
+        'Makes a successor with the same permissions. The old token works until its window ends: `window`, beyond the vendor, or 12 hours.',
+      takesIdempotencyKey: true,
+      isChange: true,
+      body: resetBody,
+      bodyOptional: true,
+      answer: { ...issued, description: 'The successor, with its secret' },
+    },
+    async function reset(c, { id: tokenId, body: { expires_at: expiresAt, window: windowMs } }) {
+      const key = idempotencyKey(c)
+      if (key === false) return badRequest(c, 'The Idempotency-Key is malformed')
+      const problem = expiryProblem(expiresAt, clock.now())
+      if (problem !== undefined) return invalidAsAWhole(c, problem)
+      const request = {
+        tokenId,
+        // Absent, the successor has the old one's.
+        ...(expiresAt !== undefined && { expiresAt }),
+        ...(windowMs !== undefined && { windowMs }),
+      }
+      return answerChange(c, await tokens.reset(c.var.caller, request, key), issuedJson)
+    },
+  )
+
+  operation(
+    {
+      method: 'patch',
+      path: `${one}/reset`,
+      tag,
+      summary: 'Shorten, end or extend a running reset window',
+      description:
+        '`window` counts from now, and ends 30 days after the reset at the latest. Beyond the vendor.',
+      isChange: true,
+      body: windowBody,
+      answer: { ...changed },
+    },
+    async function changeWindow(c, { id, body: { window } }) {
+      return answerChange(c, await tokens.changeWindow(c.var.caller, id, window), tokenJson)
+    },
+  )
+
+  operation(
+    {
+      method: 'delete',
+      path: `${one}/reset`,
+      tag,
+      summary: 'Take a reset back while its window runs',
+      description: 'The successor stays, since apps may use it already. Beyond the vendor.',
+      isChange: true,
+      answer: { ...changed },
+    },
+    async function undoReset(c, { id }) {
+      return answerChange(c, await tokens.undoReset(c.var.caller, id), tokenJson)
+    },
+  )
+
+  operation(
+    {
+      method: 'post',
+      path: `${one}/reveal`,
+      tag,
+      summary: 'Show a token again',
+      description:
+        'From its sealed copy, if one was kept. Each call stands in the audit trail. Beyond the vendor.',
+      answer: { ...issued, description: 'The token, with its secret' },
+    },
+    async function reveal(c, { id }) {
+      return answerChange(c, await tokens.reveal(c.var.caller, id), issuedJson)
+    },
+  )
 }
 
-/** The one answer that shows the secret: also when its change is still on its way to some node. */
-function showIssued(c: Context<ApiEnv>, outcome: Managed<IssuedToken>) {
-  if ('denied' in outcome) return denied(c, outcome.denied)
-  if (!outcome.done) return refused(c, outcome.refusal)
-  const { record, bearerToken } = outcome.value
-  stampReceipt(c, outcome.receipt)
-  const pending = pendingBody(outcome.receipt)
-  const shown = { ...tokenJson(record, c.var.domainWord), token: bearerToken }
-  return pending === undefined ? c.json(shown) : c.json({ ...shown, ...pending }, 202)
-}
-
-function denied(c: Context<ApiEnv>, why: 'not-found' | 'forbidden') {
-  return why === 'not-found' ? notFound(c) : forbidden(c)
-}
-
-function tooLarge(c: Context) {
-  return c.json({ error: 'The body is too large' }, 413)
-}
-
-function idOf(c: Context<ApiEnv>): number {
-  return Number(c.req.param('id'))
-}
-
-/** False when it is there and no key. */
-function idempotencyKey(c: Context<ApiEnv>): string | undefined | false {
-  const key = c.req.header('idempotency-key')
-  return key === undefined || /^[\x21-\x7e]{1,255}$/.test(key) ? key : false
-}
-
-/** The vendor's ApiToken: every key always present. */
-function tokenJson(token: TokenRecord, domainWord: DomainWord) {
-  return {
-    resources: token.grants.map(({ resource, level }) => ({
-      resource_type: resource.type === 'account' ? 'account' : domainWord,
-      resource_id: resource.id,
-      access_level: accessLevelNumber[level],
-    })),
-    id: token.id,
-    name: token.name,
-    last_4_digits: token.lastFour,
-    created_by: token.createdBy,
-    expires_at: endsAtJson(token),
-  }
-}
-
-/** A token in its reset window ends when that does. */
-function endsAtJson({ expiresAt, windowEndsAt }: TokenRecord): string | null {
-  const ends = [expiresAt, windowEndsAt].filter((at) => at !== null)
-  return ends.length === 0 ? null : new Date(Math.min(...ends)).toISOString()
-}
+/** The vendor's words. */
+const noPermissions = 'No permissions selected. Please choose at least one.'

@@ -1,18 +1,14 @@
 import { Hono } from 'hono'
-import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { ManagedTokens } from '../service/managed-tokens.ts'
-import { createApiTokens } from './api-tokens.ts'
+import { type ApiDeps, createApi } from './api.ts'
 
 /** What the control plane needs of the rest of the gate. */
-export interface AdminDeps {
+export interface AdminDeps extends Omit<ApiDeps, 'log'> {
   readonly metrics: Pick<Metrics, 'render'>
   readonly log: Log
   /** The public half of the keys that assertions are signed with (RFC 7517). */
   readonly jwks: () => Promise<unknown>
-  readonly tokens: ManagedTokens
-  readonly clock: Pick<Clock, 'now'>
   /** What keeps the gate from deciding, if anything does; throws while the store cannot be asked. */
   readonly trouble: () => Promise<string | undefined>
 }
@@ -21,7 +17,8 @@ export interface AdminDeps {
 const jwksMaxAgeSeconds = 300
 
 /** The control plane: for a private network, never on the data plane's port. */
-export function createAdminApp({ metrics, log, jwks, trouble, tokens, clock }: AdminDeps): Hono {
+export function createAdminApp({ metrics, jwks, trouble, ...api }: AdminDeps): Hono {
+  const { log } = api
   const app = new Hono()
 
   app.use(async function noStore(c, next) {
@@ -55,7 +52,7 @@ export function createAdminApp({ metrics, log, jwks, trouble, tokens, clock }: A
     })
   })
 
-  app.route('/', createApiTokens({ tokens, clock, log }))
+  app.route('/', createApi(api))
 
   app.notFound((c) => c.json({ error: 'Not Found' }, 404))
   app.onError((fault, c) => {

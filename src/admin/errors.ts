@@ -1,11 +1,15 @@
 import type { Context } from 'hono'
-import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { maxGrants } from '../core/grants.ts'
+import type { Denied } from '../service/callers.ts'
 import type { Refusal } from '../service/ports.ts'
 
 /**
  * What the management API says when it does not do what it was asked: the vendor's bodies, whose shape depends on the
  * status. Existing clients read `error` for 401 and 404, `errors` as a text for 403, and as an object for 422.
  */
+
+/** By the field that each is about, as forms show them. */
+export type FieldErrors = Readonly<Record<string, readonly string[]>>
 
 export function unauthorised(c: Context) {
   c.header('WWW-Authenticate', 'Bearer')
@@ -20,51 +24,79 @@ export function badRequest(c: Context, sentence: string) {
   return c.json({ error: sentence }, 400)
 }
 
+export function tooLarge(c: Context) {
+  return c.json({ error: 'The body is too large' }, 413)
+}
+
 export function forbidden(c: Context, sentence = 'Access forbidden') {
   return c.json({ errors: sentence }, 403)
 }
 
-export function invalid(c: Context, errors: Readonly<Record<string, readonly string[]>>) {
+export function invalid(c: Context, errors: FieldErrors) {
   return c.json({ errors }, 422)
 }
 
-export function unavailable(c: Context, status: ContentfulStatusCode = 503) {
+/** About the request as a whole. */
+export function invalidAsAWhole(c: Context, sentence: string) {
+  return invalid(c, { base: [sentence] })
+}
+
+export function tooMany(c: Context, waitMs: number) {
+  c.header('Retry-After', String(Math.ceil(waitMs / 1000)))
+  return c.json({ errors: 'Rate limit exceeded' }, 429)
+}
+
+export function unavailable(c: Context) {
   c.header('Retry-After', '2')
-  return c.json({ error: 'Service temporarily unavailable: try again' }, status)
+  return c.json({ error: 'Service temporarily unavailable: try again' }, 503)
+}
+
+export function denied(c: Context, why: Denied) {
+  switch (why) {
+    case 'not-found':
+      return notFound(c)
+    case 'forbidden':
+      return forbidden(c)
+    case 'own-permissions':
+      return forbidden(c, 'A token cannot change its own permissions')
+    case 'own-life':
+      return forbidden(c, 'A token cannot make its own life longer')
+  }
 }
 
 export function refused(c: Context, refusal: Refusal) {
   switch (refusal.reason) {
     case 'no-such-token':
       return notFound(c)
+    case 'caller-gone':
+      return unauthorised(c)
+    case 'not-permitted':
     case 'no-such-account':
     case 'no-such-domain':
       return forbidden(c)
     case 'last-token':
       return forbidden(c, `This is the last lasting token of ${refusal.domains.join(', ')}`)
     case 'already-reset':
-      return base(
+      return invalidAsAWhole(
         c,
         `This token was reset at ${new Date(refusal.at).toISOString()}; its successor is ${refusal.successorId}`,
       )
     case 'expired':
-      return base(c, 'This token has expired')
+      return invalidAsAWhole(c, 'This token has expired')
     case 'not-reset':
-      return base(c, 'No reset window of this token is running')
+      return invalidAsAWhole(c, 'No reset window of this token is running')
     case 'window-too-long':
-      return base(
+      return invalidAsAWhole(
         c,
         `A reset window may last until ${new Date(refusal.latest).toISOString()} at most`,
       )
     case 'key-of-another-call':
-      return base(c, 'This idempotency key was used for another call')
+      return invalidAsAWhole(c, 'This idempotency key was used for another call')
     case 'domain-taken':
-      return base(c, `${refusal.name} belongs to an account already`)
+      return invalidAsAWhole(c, 'Domain name has already been taken')
+    case 'too-many-grants':
+      return invalidAsAWhole(c, `A token has ${maxGrants} permissions at most`)
     case 'not-sealed':
-      return base(c, 'No copy of this token was kept')
+      return invalidAsAWhole(c, 'No copy of this token was kept')
   }
-}
-
-function base(c: Context, sentence: string) {
-  return invalid(c, { base: [sentence] })
 }

@@ -1,132 +1,98 @@
-import type { IncomingMessage } from 'node:http'
-import { z } from 'zod'
+import { z } from '@hono/zod-openapi'
+import { durationPattern, parseDuration } from '../core/duration.ts'
+import { maxGrants, type PermissionChange } from '../core/grants.ts'
 import { nameProblem } from '../core/token-name.ts'
 import type { GrantRequest } from '../service/ports.ts'
+import { accessLevelInput, idInput, instant } from './schemas.ts'
 
 /** What clients send about tokens, in every spelling that existing ones use. */
 
-type Errors = Readonly<Record<string, readonly string[]>>
-type Read<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly errors: Errors }
-
-const maxBodyBytes = 1024 * 1024
 /** The vendor's bound. */
 const maxExpiryMs = 5 * 366 * 24 * 3_600_000
 
-/**
- * A JSON object. An empty body is an empty one, whatever its type says: one client sends a form without fields, another
- * says JSON and sends nothing.
- */
-export async function readBody(
-  incoming: IncomingMessage,
-): Promise<{ ok: true; value: unknown } | { ok: false; tooLarge: boolean }> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of incoming) {
-    size += chunk.length
-    if (size > maxBodyBytes) return { ok: false, tooLarge: true }
-    chunks.push(chunk)
-  }
-  const text = Buffer.concat(chunks).toString()
-  if (text.trim() === '') return { ok: true, value: {} }
-  try {
-    return { ok: true, value: JSON.parse(text) }
-  } catch {
-    return { ok: false, tooLarge: false }
-  }
-}
-
-const id = z.union([
-  z.number().int().positive(),
-  z
-    .string()
-    .regex(/^\d{1,15}$/)
-    .transform(Number),
-])
-
-const accessLevel = z
-  .union([z.literal(['admin', 'viewer']), z.literal([100, 10]), z.literal(['100', '10'])])
-  .transform((level) => (level === 'admin' || Number(level) === 100 ? 'admin' : 'viewer'))
+const resourceType = z
+  .enum(['account', 'domain', 'sending_domain', 'mailsend_domain'])
+  .transform((type) => (type === 'account' ? ('account' as const) : ('domain' as const)))
 
 const resource = z
-  .object({
-    resource_type: z.enum(['account', 'domain', 'sending_domain', 'mailsend_domain']),
-    resource_id: id,
-    access_level: accessLevel,
-  })
+  .object({ resource_type: resourceType, resource_id: idInput, access_level: accessLevelInput })
   .transform(
     ({ resource_type, resource_id, access_level }): GrantRequest => ({
-      resource: { type: resource_type === 'account' ? 'account' : 'domain', id: resource_id },
+      resource: { type: resource_type, id: resource_id },
       level: access_level,
     }),
   )
 
-const instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
-const createBody = z.object({
-  name: z.string(),
-  resources: z.array(resource).max(10_000).default([]),
-  expires_at: instant.nullable().optional(),
-})
-const resetBody = z.object({
-  expires_at: instant.nullable().optional(),
-  /** Beyond the vendor: milliseconds for which the old token works on. */
-  window_ms: z.number().int().nonnegative().optional(),
+const name = z.string().superRefine((text, { addIssue }) => {
+  const problem = nameProblem(text)
+  if (problem !== undefined) addIssue({ code: 'custom', message: problem.replace(/^name /, '') })
 })
 
-export function readCreate(
-  body: unknown,
-  now: number,
-): Read<{ name: string; grants: readonly GrantRequest[]; expiresAt: number | null }> {
-  const parsed = createBody.safeParse(body)
-  if (!parsed.success) return { ok: false, errors: errorsOf(parsed.error) }
-  const { name, resources, expires_at } = parsed.data
-  const problem = nameProblem(name)
-  if (resources.length === 0) {
-    return base('No permissions selected. Please choose at least one.')
-  }
-  if (problem !== undefined) return { ok: false, errors: { name: [problem.replace(/^name /, '')] } }
-  const expiry = expiryProblem(expires_at, now)
-  if (expiry !== undefined) return base(expiry)
-  return { ok: true, value: { name, grants: resources, expiresAt: expires_at ?? null } }
-}
+const expiresAt = instant
+  .transform((text) => Date.parse(text))
+  .nullable()
+  .optional()
+  .openapi({
+    description:
+      'Null is never. Left out, a new token never expires, and a successor as its predecessor.',
+  })
 
-export function readReset(
-  body: unknown,
-  now: number,
-): Read<{ expiresAt?: number | null; windowMs?: number }> {
-  const parsed = resetBody.safeParse(body)
-  if (!parsed.success) return { ok: false, errors: errorsOf(parsed.error) }
-  const { expires_at, window_ms } = parsed.data
-  const expiry = expiryProblem(expires_at, now)
-  if (expiry !== undefined) return base(expiry)
-  return {
-    ok: true,
-    value: {
-      // Absent, the successor has the old one's.
-      ...(expires_at !== undefined && { expiresAt: expires_at }),
-      ...(window_ms !== undefined && { windowMs: window_ms }),
-    },
-  }
-}
+const window = z
+  .union([
+    z.literal(0),
+    z.string().regex(durationPattern, 'is not a duration such as 12h, 30m or 0'),
+  ])
+  .transform((value) => parseDuration(String(value)) ?? 0)
+  .openapi({ description: 'A duration such as 12h, 30m or 7d; 0 is at once.', example: '12h' })
 
-function expiryProblem(at: number | null | undefined, now: number): string | undefined {
+const resources = z.array(resource).max(maxGrants)
+
+/** What is missing is said in the vendor's words, and not by the schema. */
+export const createBody = z
+  .object({
+    name: name.optional(),
+    resources: resources.default([]),
+    expires_at: expiresAt,
+  })
+  .openapi({ required: ['name', 'resources'] })
+
+export const resetBody = z.object({
+  expires_at: expiresAt,
+  window: window.optional(),
+})
+
+export const windowBody = z.object({ window })
+
+export const editBody = z.object({
+  name: name.optional(),
+  resources: resources.optional(),
+})
+
+const permission = z
+  .object({
+    resource_type: resourceType,
+    resource_id: idInput,
+    access_level: accessLevelInput.optional(),
+    _destroy: z.union([z.boolean(), z.enum(['true', 'false'])]).optional(),
+  })
+  .transform(({ resource_type, resource_id, access_level, _destroy }, { addIssue }) => {
+    const takenAway = String(_destroy) === 'true'
+    if (!takenAway && access_level === undefined) {
+      addIssue({ code: 'custom', path: ['access_level'], message: "can't be blank" })
+    }
+    const change: PermissionChange = {
+      resource: { type: resource_type, id: resource_id },
+      level: takenAway ? null : (access_level ?? null),
+    }
+    return change
+  })
+
+export const bulkBody = z.object({ permissions: z.array(permission).max(maxGrants) })
+
+/** In words, or undefined when a token may end then. */
+export function expiryProblem(at: number | null | undefined, now: number): string | undefined {
   if (at === null || at === undefined) return undefined
   if (at <= now) return 'Expiration date must be in the future'
   if (at - now > maxExpiryMs) return 'Expiration date must be within 5 years'
   return undefined
-}
-
-function base(sentence: string): Read<never> {
-  return { ok: false, errors: { base: [sentence] } }
-}
-
-/** By the field that each is about, as forms show them. */
-function errorsOf({ issues }: z.ZodError): Errors {
-  const errors: Record<string, string[]> = {}
-  for (const { path, message } of issues) {
-    const field = path.length === 0 ? 'base' : path.join('.')
-    errors[field] = [...(errors[field] ?? []), message]
-  }
-  return errors
 }

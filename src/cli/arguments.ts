@@ -1,4 +1,5 @@
 import { normaliseDomain } from '../core/domain.ts'
+import { parseDuration } from '../core/duration.ts'
 import type { AccessLevel, DomainRecord } from '../core/grants.ts'
 import { nameProblem } from '../core/token-name.ts'
 import type { Account, GrantRequest, IdempotencyKey } from '../service/ports.ts'
@@ -27,14 +28,11 @@ export function readDomain(text: string): string {
   return name
 }
 
-const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
-
 /** `12h`, `30m`, `45s`, `7d`, or 0. Answers milliseconds. */
 export function readDuration(text: string): number {
-  if (text === '0') return 0
-  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text)
-  if (match === null) throw new UsageError(`"${text}" is not a duration such as 12h, 30m or 0`)
-  return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs]
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new UsageError(`"${text}" is not a duration such as 12h, 30m or 0`)
+  return ms
 }
 
 /** An ISO 8601 instant in the future, or `never`. Answers milliseconds since the epoch, or null. */

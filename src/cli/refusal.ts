@@ -1,3 +1,4 @@
+import { maxGrants } from '../core/grants.ts'
 import type { Outcome } from '../service/confirm.ts'
 import type { Change, Receipt, Refusal } from '../service/ports.ts'
 import { CommandFailed, type Output } from './command.ts'
@@ -45,6 +46,11 @@ function refusalSentence(refusal: Refusal): string {
       return `a reset window may last until ${new Date(refusal.latest).toISOString()} at most`
     case 'key-of-another-call':
       return 'this idempotency key was used for another call: choose a new one'
+    case 'too-many-grants':
+      return `a token has ${maxGrants} permissions at most: one on the account covers all of its domains`
+    case 'not-permitted':
+    case 'caller-gone':
+      return 'the token that asks may not do this'
     case 'not-sealed':
       return 'no copy of this token was kept: reset it to get a new one'
   }

@@ -1,9 +1,32 @@
-import type { AccessLevel, Grant } from './grants.ts'
+import type { AccessLevel, DomainRecord, Grant } from './grants.ts'
 
 /** Whoever holds grants in one account: a token that calls the API, or one that is looked at. */
 export interface Holder {
   readonly accountId: number
   readonly grants: readonly Grant[]
+}
+
+/** Stands for the account as a whole: who manages this, administers the account. */
+export function ofAccount(accountId: number): Holder {
+  return { accountId, grants: [{ resource: { type: 'account', id: accountId }, level: 'admin' }] }
+}
+
+/** Stands for one domain. */
+export function ofDomain({ id, accountId }: Pick<DomainRecord, 'id' | 'accountId'>): Holder {
+  return { accountId, grants: [{ resource: { type: 'domain', id }, level: 'admin' }] }
+}
+
+/** A domain that the caller has any grant on. */
+export function seesDomain(
+  caller: Holder,
+  domain: Pick<DomainRecord, 'id' | 'accountId'>,
+): boolean {
+  const { accountId, grants } = ofDomain(domain)
+  return sees(caller, { accountId, grants: grants.map((grant) => ({ ...grant, level: 'viewer' })) })
+}
+
+export function administersAccount(caller: Holder): boolean {
+  return manages(caller, ofAccount(caller.accountId))
 }
 
 /** Tokens of its own account whose every grant its own cover. One without grants belongs to account admins. */
@@ -18,8 +41,7 @@ export function manages(caller: Holder, token: Holder): boolean {
 
 function isWithin(caller: Holder, token: Holder, needed: (grant: Grant) => AccessLevel): boolean {
   if (caller.accountId !== token.accountId) return false
-  const account: Grant = { resource: { type: 'account', id: caller.accountId }, level: 'admin' }
-  const grants = token.grants.length === 0 ? [account] : token.grants
+  const grants = token.grants.length === 0 ? ofAccount(caller.accountId).grants : token.grants
   return grants.every((grant) =>
     caller.grants.some((own) => reaches(own, grant) && isAtLeast(own.level, needed(grant))),
   )

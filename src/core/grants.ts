@@ -7,6 +7,9 @@ export interface Grant {
   readonly level: AccessLevel
 }
 
+/** One token's, at most: more is a grant on the account. */
+export const maxGrants = 10_000
+
 /** The numbers by which the vendor's API names access levels. */
 export const accessLevelNumber = { viewer: 10, admin: 100 } as const
 
@@ -33,4 +36,25 @@ export function administersDomain(
       level === 'admin' &&
       (resource.type === 'account' ? resource.id === holder.accountId : resource.id === domain.id),
   )
+}
+
+/** One permission to be given, or to be taken away. */
+export interface PermissionChange {
+  readonly resource: Grant['resource']
+  /** Null takes it away. */
+  readonly level: AccessLevel | null
+}
+
+/** What grants are after some changes, each of which is about the grant on its resource, whether there is one or not. */
+export function changedGrants(
+  current: readonly Grant[],
+  changes: readonly PermissionChange[],
+): readonly Grant[] {
+  const keyOf = ({ type, id }: Grant['resource']) => `${type}:${id}`
+  const byResource = new Map(current.map((grant) => [keyOf(grant.resource), grant]))
+  for (const { resource, level } of changes) {
+    if (level === null) byResource.delete(keyOf(resource))
+    else byResource.set(keyOf(resource), { resource, level })
+  }
+  return [...byResource.values()]
 }

@@ -21,25 +21,35 @@ export type Explain = ReturnType<typeof createExplain>
 export function createExplain({ authenticator }: { readonly authenticator: Authenticator }) {
   /** `from` is an address or a bare domain. */
   return async function explain(bearerToken: string, from: string): Promise<Explanation> {
-    const domain = from.includes('@') ? parseAddress(from)?.domain : normaliseDomain(from)
+    const domain = senderDomain(from)
     const presented = authenticator.present(bearerToken)
     if (domain === undefined) return notAnAddress(from)
     const decision: Decision = presented.wellFormed
       ? await authenticator.authorise(presented.digest, [domain])
       : { allowed: false, reason: 'malformed-token' }
-    const about = decision.allowed ? decision.principal : decision
-    return {
-      allowed: decision.allowed,
-      reason: decision.allowed ? null : decision.reason,
-      domain,
-      tokenId: about.tokenId ?? null,
-      accountId: 'accountId' in about ? about.accountId : null,
-      rule: ruleOf(decision, domain),
-    }
+    return explanationOf(decision, domain)
   }
 }
 
-function notAnAddress(from: string): Explanation {
+/** `domain` in A-labels. */
+export function explanationOf(decision: Decision, domain: string): Explanation {
+  const about = decision.allowed ? decision.principal : decision
+  return {
+    allowed: decision.allowed,
+    reason: decision.allowed ? null : decision.reason,
+    domain,
+    tokenId: about.tokenId ?? null,
+    accountId: 'accountId' in about ? about.accountId : null,
+    rule: ruleOf(decision, domain),
+  }
+}
+
+/** The domain that an address, or a bare domain, is of; undefined when it is neither. */
+export function senderDomain(from: string): string | undefined {
+  return from.includes('@') ? parseAddress(from)?.domain : normaliseDomain(from)
+}
+
+export function notAnAddress(from: string): Explanation {
   return {
     allowed: false,
     reason: 'bad-address',

@@ -1,53 +1,48 @@
-import { type Holder, manages, sees } from '../core/authority.ts'
-import type { Digest } from '../core/token.ts'
-import type { Authenticator } from './authenticate.ts'
-import type { Outcome } from './confirm.ts'
+import type { Clock } from '../clock.ts'
+import { manages, sees } from '../core/authority.ts'
+import { changedGrants, type PermissionChange } from '../core/grants.ts'
+import { actorOf, type Caller, keyOf, type Managed } from './callers.ts'
+import { mapOutcome } from './confirm.ts'
 import type { Issue, IssuedToken } from './issue.ts'
-import type {
-  Actor,
-  Confirm,
-  FleetRegistry,
-  GrantRequest,
-  IdempotencyKey,
-  Registry,
-  TokenRecord,
-} from './ports.ts'
+import type { Confirm, FleetRegistry, GrantRequest, Registry, TokenRecord } from './ports.ts'
 import type { Reset } from './reset.ts'
+import type { Reveal } from './reveal.ts'
 import type { Revoke } from './revoke.ts'
 
-/** A token that calls the management API, proven, with what it may do. */
-export interface Caller extends Holder {
-  readonly tokenId: number
-  readonly name: string
-  /** Where the call came from, for the audit trail. */
-  readonly origin: string
-}
-
-/** What it asked about is not there, or not for its eyes; or there, and not in its power. */
-export type Unmanaged = { readonly denied: 'not-found' } | { readonly denied: 'forbidden' }
-export type Managed<T> = Outcome<T> | Unmanaged
-
 interface ManagedTokensDeps {
-  readonly registry: Pick<Registry, 'getToken' | 'listTokens' | 'wasDeleted'> &
+  readonly registry: Pick<Registry, 'getToken' | 'pageTokens' | 'wasDeleted'> &
     Pick<FleetRegistry, 'readNodes'>
-  readonly authenticator: Pick<Authenticator, 'present' | 'authorise'>
   readonly issue: Pick<Issue, 'createToken'>
-  readonly reset: Pick<Reset, 'reset'>
-  readonly revoke: Pick<Revoke, 'deleteToken'>
+  readonly reset: Reset
+  readonly revoke: Pick<Revoke, 'deleteToken' | 'editToken'>
+  readonly reveal: Reveal
   readonly confirm: Confirm
+  readonly clock: Pick<Clock, 'now'>
 }
 
 export type ManagedTokens = ReturnType<typeof createManagedTokens>
 
-/** Tokens as another token sees and manages them: in its own account, and never beyond what it has itself. */
+/** Which of the tokens that a caller sees it asks for. */
+export interface TokenQuery {
+  readonly search?: string | undefined
+  readonly onDomains?: readonly number[] | undefined
+}
+
+/** So many are read at once where all are asked for: other work gets its turn in between. */
+const batchSize = 1_000
+
+/**
+ * Tokens as another token sees and manages them: in its own account, and never beyond what it has itself. What is asked
+ * here decides what a caller is told; the store judges once more, in the transaction that makes the change.
+ */
 export function createManagedTokens(deps: ManagedTokensDeps) {
-  const { registry, authenticator, issue, reset, revoke, confirm } = deps
+  const { registry, issue, reset, revoke, reveal, confirm, clock } = deps
 
   /** A token in the caller's power, or why it is not. */
-  async function managed(caller: Caller, tokenId: number): Promise<TokenRecord | Unmanaged> {
+  async function managed(caller: Caller, tokenId: number) {
     const token = await registry.getToken(tokenId)
-    if (token === undefined || !sees(caller, token)) return { denied: 'not-found' }
-    return manages(caller, token) ? token : { denied: 'forbidden' }
+    if (token === undefined || !sees(caller, token)) return { denied: 'not-found' } as const
+    return manages(caller, token) ? token : ({ denied: 'forbidden' } as const)
   }
 
   /**
@@ -60,22 +55,24 @@ export function createManagedTokens(deps: ManagedTokensDeps) {
   }
 
   return {
-    /** The caller behind a bearer token, or undefined when it is none that lives. Throws when that cannot be found out. */
-    async authenticate(bearerToken: string, origin: string): Promise<Caller | undefined> {
-      const presented = authenticator.present(bearerToken)
-      if (!presented.wellFormed) return undefined
-      const digest: Digest = presented.digest
-      const verdict = await authenticator.authorise(digest, [])
-      if (!verdict.allowed) return undefined
-      const token = await registry.getToken(verdict.principal.tokenId)
-      if (token === undefined) return undefined
-      const { id: tokenId, name, accountId, grants } = token
-      return { tokenId, name, accountId, grants, origin }
+    /** The next ones after an id. */
+    page(
+      caller: Caller,
+      { after, limit, ...query }: TokenQuery & { readonly after: number; readonly limit: number },
+    ): Promise<readonly TokenRecord[]> {
+      const { accountId } = caller
+      return registry.pageTokens({ accountId, after, limit, seenBy: caller, ...query })
     },
 
-    async list(caller: Caller): Promise<readonly TokenRecord[]> {
-      const tokens = await registry.listTokens(caller.accountId)
-      return tokens.filter((token) => sees(caller, token))
+    /** All of them, some at a time. */
+    async *all(caller: Caller, query: TokenQuery): AsyncGenerator<readonly TokenRecord[]> {
+      for (let after = 0; ; ) {
+        const batch = await this.page(caller, { after, limit: batchSize, ...query })
+        yield batch
+        const last = batch.at(-1)
+        if (last === undefined || batch.length < batchSize) return
+        after = last.id
+      }
     },
 
     async get(caller: Caller, tokenId: number): Promise<TokenRecord | undefined> {
@@ -90,8 +87,7 @@ export function createManagedTokens(deps: ManagedTokensDeps) {
     ): Promise<Managed<IssuedToken>> {
       const { accountId } = caller
       if (!manages(caller, { accountId, grants: request.grants })) return { denied: 'forbidden' }
-      const idempotency = idempotencyKey(caller, key)
-      return issue.createToken({ accountId, ...request }, actorOf(caller), idempotency)
+      return issue.createToken({ accountId, ...request }, actorOf(caller), keyOf(caller, key))
     },
 
     async reset(
@@ -101,8 +97,63 @@ export function createManagedTokens(deps: ManagedTokensDeps) {
     ): Promise<Managed<IssuedToken>> {
       const token = await managed(caller, request.tokenId)
       if ('denied' in token) return token
-      const done = await reset.reset(request, actorOf(caller), idempotencyKey(caller, key))
-      return done.done ? { ...done, value: done.value.successor } : done
+      const done = await reset.reset(request, actorOf(caller), keyOf(caller, key))
+      return mapOutcome(done, ({ successor }) => successor)
+    },
+
+    /** Its window ends so long from now. */
+    async changeWindow(
+      caller: Caller,
+      tokenId: number,
+      remainingMs: number,
+    ): Promise<Managed<TokenRecord>> {
+      const token = await managed(caller, tokenId)
+      if ('denied' in token) return token
+      const prolongs = clock.now() + remainingMs > (token.windowEndsAt ?? 0)
+      if (tokenId === caller.tokenId && prolongs) return { denied: 'own-life' }
+      return reset.changeWindow(tokenId, remainingMs, actorOf(caller))
+    },
+
+    async undoReset(caller: Caller, tokenId: number): Promise<Managed<TokenRecord>> {
+      const token = await managed(caller, tokenId)
+      if ('denied' in token) return token
+      if (tokenId === caller.tokenId) return { denied: 'own-life' }
+      return reset.undo(tokenId, actorOf(caller))
+    },
+
+    /** Name, the whole set of permissions, or both. */
+    async edit(
+      caller: Caller,
+      tokenId: number,
+      { name, grants }: { name?: string | undefined; grants?: readonly GrantRequest[] | undefined },
+    ): Promise<Managed<TokenRecord>> {
+      const token = await managed(caller, tokenId)
+      if ('denied' in token) return token
+      if (grants === undefined) return revoke.editToken({ tokenId, name }, actorOf(caller))
+      if (tokenId === caller.tokenId) return { denied: 'own-permissions' }
+      return revoke.editToken({ tokenId, name, grants: () => grants }, actorOf(caller))
+    },
+
+    /** Single permissions; those that nothing is said of stay. */
+    async changePermissions(
+      caller: Caller,
+      tokenId: number,
+      changes: readonly PermissionChange[],
+    ): Promise<Managed<TokenRecord>> {
+      const token = await managed(caller, tokenId)
+      if ('denied' in token) return token
+      if (tokenId === caller.tokenId) return { denied: 'own-permissions' }
+      const grants = (current: TokenRecord['grants']) => changedGrants(current, changes)
+      return revoke.editToken({ tokenId, grants }, actorOf(caller))
+    },
+
+    /** The token itself, from its sealed copy. */
+    async reveal(caller: Caller, tokenId: number): Promise<Managed<IssuedToken>> {
+      const token = await managed(caller, tokenId)
+      if ('denied' in token) return token
+      const opened = await reveal(tokenId, actorOf(caller))
+      if (!opened.done) return opened
+      return { done: true, value: { record: token, bearerToken: opened.value }, receipt: null }
     },
 
     /** `deleted` is false when there is no such token, nor was one that the caller could have deleted. */
@@ -117,16 +168,7 @@ export function createManagedTokens(deps: ManagedTokensDeps) {
         return { done: true, value: { deleted: false }, receipt: await confirmAbsence() }
       }
       const done = await revoke.deleteToken(tokenId, actorOf(caller))
-      return done.done ? { ...done, value: { deleted: true } } : done
+      return mapOutcome(done, () => ({ deleted: true }))
     },
   }
-}
-
-function actorOf({ name, origin }: Caller): Actor {
-  return { name, origin }
-}
-
-/** Two callers may choose the same key. */
-function idempotencyKey({ tokenId }: Caller, key: string | undefined): IdempotencyKey | undefined {
-  return key === undefined ? undefined : { scope: `token:${tokenId}`, key }
 }

@@ -1,3 +1,4 @@
+import type { Holder } from '../core/authority.ts'
 import type { Credential, Principal } from '../core/decide.ts'
 import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
 import type { Moment, Sighting } from '../core/sighting.ts'
@@ -30,6 +31,8 @@ export interface Trust {
 /** Who asks for a change, for the audit trail and `created_by`. */
 export interface Actor {
   readonly name: string
+  /** If it is a token: what it may change is judged in the same transaction. */
+  readonly tokenId?: number
   /** Where the change came in: `cli`, `system`, or the address of an API client. */
   readonly origin: string
 }
@@ -75,6 +78,10 @@ export type Refusal =
   | { readonly reason: 'window-too-long'; readonly latest: number }
   | { readonly reason: 'not-sealed' }
   | { readonly reason: 'key-of-another-call' }
+  | { readonly reason: 'too-many-grants' }
+  /** The token that asks does not manage what it asks about; or has ended or gone itself, meanwhile. */
+  | { readonly reason: 'not-permitted' }
+  | { readonly reason: 'caller-gone' }
 
 /** `epoch` is the entry of the revocation log by which other nodes learn of the change; null if none has to. */
 export type Change<T> =
@@ -138,6 +145,7 @@ export interface AuditEvent {
   readonly at: number
   readonly accountId: number | null
   readonly actor: string
+  readonly actorTokenId: number | null
   readonly origin: string
   /** `token.created`, `token.reset`, `token.deleted`, `domain.added`, … */
   readonly action: string
@@ -149,6 +157,7 @@ export interface AuditEvent {
 /** The control plane's view. Each change is one transaction with its audit row and its entry in the revocation log. */
 export interface Registry {
   createAccount(request: ChangeRequest & { name: string }): Promise<Change<Account>>
+  getAccount(accountId: number): Promise<Account | undefined>
   listAccounts(): Promise<Account[]>
 
   /** Adds the domain and, in the same transaction, its token `<domain> token <id>` with Domain Admin on it. */
@@ -160,6 +169,7 @@ export interface Registry {
       token: MintedToken
     },
   ): Promise<Change<{ domain: DomainRecord; token: TokenRecord }>>
+  getDomain(domainId: number): Promise<DomainRecord | undefined>
   /** All domains, or one account's, by name. */
   listDomains(accountId?: number): Promise<DomainRecord[]>
   /** Removes the domain with every grant on it. */
@@ -180,6 +190,25 @@ export interface Registry {
   wasDeleted(tokenId: number, accountId: number): Promise<boolean>
   /** All tokens of an account that the sweeper has not removed yet, by id. */
   listTokens(accountId: number): Promise<TokenRecord[]>
+  /** The next tokens of an account after an id: those that the caller sees, and that are searched for. */
+  pageTokens(request: {
+    readonly accountId: number
+    readonly after: number
+    readonly limit: number
+    readonly seenBy: Holder & { readonly tokenId: number }
+    /** Part of a name, or the last four characters. */
+    readonly search?: string | undefined
+    /** Only those with a grant on one of these domains. */
+    readonly onDomains?: readonly number[] | undefined
+  }): Promise<TokenRecord[]>
+  /** Changes name and permissions together. What the permissions become is decided on what they are by then. */
+  editToken(
+    request: ChangeRequest & {
+      tokenId: number
+      name?: string | undefined
+      grants?: ((current: readonly Grant[]) => readonly GrantRequest[]) | undefined
+    },
+  ): Promise<Change<TokenRecord>>
   /** Replaces the whole set of grants. */
   replaceGrants(
     request: ChangeRequest & { tokenId: number; grants: readonly GrantRequest[] },
@@ -212,8 +241,22 @@ export interface Registry {
   /** Removes at most `limit` tokens that ended before `endedBefore`; answers how many it removed. */
   sweepExpired(request: { endedBefore: number; at: number; limit: number }): Promise<number>
 
-  /** Newest first. */
-  listAuditEvents(request: { accountId?: number; limit: number }): Promise<AuditEvent[]>
+  /** Newest first; those before an id. */
+  listAuditEvents(request: {
+    accountId?: number
+    before?: number | undefined
+    limit: number
+  }): Promise<AuditEvent[]>
+}
+
+/** How often a token may call. */
+export interface RateLimit {
+  /** Counts one call. `waitMs` is 0 when it may be served; else when the next one may be. */
+  take(tokenId: number): {
+    readonly limit: number
+    readonly remaining: number
+    readonly waitMs: number
+  }
 }
 
 /** A value that only holders of the seal key can read. */

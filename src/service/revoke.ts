@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts'
 import { OutcomeUnknown } from '../core/outcome-unknown.ts'
-import { confirmed } from './confirm.ts'
-import type { Actor, Confirm, GrantRequest, Registry } from './ports.ts'
+import { confirmed, type Outcome } from './confirm.ts'
+import type { Actor, Confirm, GrantRequest, Registry, TokenRecord } from './ports.ts'
 
 interface RevokeDeps {
-  readonly registry: Pick<Registry, 'deleteToken' | 'replaceGrants' | 'removeDomain'>
+  readonly registry: Pick<Registry, 'deleteToken' | 'replaceGrants' | 'editToken' | 'removeDomain'>
   readonly confirm: Confirm
   readonly clock: Pick<Clock, 'now'>
 }
@@ -31,6 +31,13 @@ export function createRevoke({ registry, confirm, clock }: RevokeDeps) {
     /** Replaces the whole set of grants. */
     replaceGrants: (tokenId: number, grants: readonly GrantRequest[], actor: Actor) =>
       confirmed(confirm, registry.replaceGrants({ tokenId, grants, actor, at: clock.now() })),
+
+    /** Changes name and permissions together. */
+    editToken: (
+      request: Omit<Parameters<Registry['editToken']>[0], 'actor' | 'at'>,
+      actor: Actor,
+    ): Promise<Outcome<TokenRecord>> =>
+      confirmed(confirm, registry.editToken({ ...request, actor, at: clock.now() })),
 
     removeDomain: (domainId: number, actor: Actor) =>
       confirmed(confirm, registry.removeDomain({ domainId, actor, at: clock.now() })),

@@ -1,6 +1,8 @@
 import type { Kysely } from 'kysely'
-import type { Actor, AuditEvent, TokenRecord } from '../service/ports.ts'
+import type { Actor, AuditEvent, Registry, TokenRecord } from '../service/ports.ts'
 import type { Schema, WriteTransaction } from './schema.ts'
+
+type AuditRequest = Parameters<Registry['listAuditEvents']>[0]
 
 interface NewAuditEvent {
   readonly at: number
@@ -21,6 +23,7 @@ export async function recordAudit({ db }: WriteTransaction, event: NewAuditEvent
       at,
       account_id: accountId,
       actor: actor.name,
+      actor_token_id: actor.tokenId ?? null,
       origin: actor.origin,
       action,
       subject_type: subject.type,
@@ -38,9 +41,10 @@ export function auditedToken({ name, grants, expiresAt, windowEndsAt, successorI
 
 export function createAuditTrail({ reader }: { readonly reader: Kysely<Schema> }) {
   return {
-    async listAuditEvents({ accountId, limit }: { accountId?: number; limit: number }) {
+    async listAuditEvents({ accountId, before, limit }: AuditRequest) {
       let query = reader.selectFrom('audit_events').selectAll().orderBy('id', 'desc').limit(limit)
       if (accountId !== undefined) query = query.where('account_id', '=', accountId)
+      if (before !== undefined) query = query.where('id', '<', before)
       const rows = await query.execute()
       return rows.map(
         (row): AuditEvent => ({
@@ -48,6 +52,7 @@ export function createAuditTrail({ reader }: { readonly reader: Kysely<Schema> }
           at: row.at,
           accountId: row.account_id,
           actor: row.actor,
+          actorTokenId: row.actor_token_id,
           origin: row.origin,
           action: row.action,
           subject: { type: row.subject_type, id: row.subject_id },

@@ -1,17 +1,25 @@
-import type { Selectable } from 'kysely'
+import type { Kysely, Selectable } from 'kysely'
+import { ofAccount, ofDomain } from '../core/authority.ts'
 import type { DomainRecord } from '../core/grants.ts'
 import { revocationKey } from '../core/revocation-key.ts'
 import { domainTokenName } from '../core/token-name.ts'
 import type { Registry } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
+import { holdCaller, requirePower } from './power.ts'
 import { takeEpoch } from './revocation-log.ts'
 import type { Database, Schema, WriteTransaction } from './schema.ts'
 import { insertToken } from './token-rows.ts'
 
 type DomainRegistry = Pick<
   Registry,
-  'createAccount' | 'listAccounts' | 'addDomain' | 'listDomains' | 'removeDomain'
+  | 'createAccount'
+  | 'getAccount'
+  | 'listAccounts'
+  | 'addDomain'
+  | 'getDomain'
+  | 'listDomains'
+  | 'removeDomain'
 >
 
 /** Who made a token that nobody asked for; the audit trail says who added its domain. */
@@ -33,6 +41,15 @@ export function createDomainRegistry(database: Database): DomainRegistry {
         return { value: { id, name, createdAt: at }, epoch: null }
       }),
 
+    async getAccount(accountId) {
+      const row = await database.reader
+        .selectFrom('accounts')
+        .selectAll()
+        .where('id', '=', accountId)
+        .executeTakeFirst()
+      return row && { id: row.id, name: row.name, createdAt: row.created_at }
+    },
+
     async listAccounts() {
       const rows = await database.reader.selectFrom('accounts').selectAll().orderBy('id').execute()
       return rows.map(({ id, name, created_at }) => ({ id, name, createdAt: created_at }))
@@ -40,6 +57,8 @@ export function createDomainRegistry(database: Database): DomainRegistry {
 
     addDomain: ({ accountId, name, state, token: minted, actor, at }) =>
       change(database, async (transaction) => {
+        await holdCaller(transaction, { actor })
+        await requirePower(transaction, ofAccount(accountId), { actor, at })
         const domain = await insertDomain(transaction, { accountId, name, state, at })
         const token = await insertToken(transaction, {
           accountId,
@@ -68,6 +87,8 @@ export function createDomainRegistry(database: Database): DomainRegistry {
         return { value: { domain, token }, epoch }
       }),
 
+    getDomain: (domainId) => readDomain(database.reader, domainId),
+
     async listDomains(accountId) {
       const query = database.reader.selectFrom('domains').selectAll().orderBy('name')
       const rows = await (accountId === undefined
@@ -79,14 +100,18 @@ export function createDomainRegistry(database: Database): DomainRegistry {
 
     removeDomain: ({ domainId, actor, at }) =>
       change(database, async (transaction) => {
+        await holdCaller(transaction, { actor })
+        const domain = await readDomain(transaction.db, domainId)
+        if (domain === undefined) throw new RefusedChange({ reason: 'no-such-domain' })
+        await requirePower(transaction, ofDomain(domain), { actor, at })
         // Grants on it go with it, by the foreign key; a token whose last grant that was can do nothing any more.
         const row = await transaction.db
           .deleteFrom('domains')
           .where('id', '=', domainId)
-          .returningAll()
+          .returning('id')
           .executeTakeFirst()
+        // Another call removed it meanwhile.
         if (row === undefined) throw new RefusedChange({ reason: 'no-such-domain' })
-        const domain = domainRecord(row)
         const { accountId, name, state } = domain
         const subject = { type: 'domain', id: domainId } as const
         const event = { at, actor, accountId, action: 'domain.removed', subject }
@@ -95,6 +120,11 @@ export function createDomainRegistry(database: Database): DomainRegistry {
         return { value: domain, epoch: await takeEpoch(transaction, keys, at) }
       }),
   }
+}
+
+async function readDomain(db: Kysely<Schema>, id: number): Promise<DomainRecord | undefined> {
+  const row = await db.selectFrom('domains').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && domainRecord(row)
 }
 
 async function insertDomain(

@@ -1,5 +1,6 @@
 import type { GrantRequest, TokenRecord } from '../service/ports.ts'
 import { RefusedChange } from './change.ts'
+import { holdTokenFor } from './power.ts'
 import type { WriteTransaction } from './schema.ts'
 import { type HeldToken, holdToken } from './token-rows.ts'
 
@@ -15,24 +16,27 @@ export function domainsRestingOn({ expiresAt, windowEndsAt, grants }: TokenRecor
 }
 
 /**
- * Holds the token's row and every domain that it has, or is to have, a grant on; then reads it again, since a domain may
+ * Holds the token's row and every domain that it has a grant on; then reads it again, since a domain may
  * have gone while this transaction waited. Two changes then cannot each count the token that the other takes away.
  */
 export async function holdTokenAndDomains(
   transaction: WriteTransaction,
   tokenId: number,
-  newGrants: readonly GrantRequest[] = [],
+  asking: Parameters<typeof holdTokenFor>[2],
 ): Promise<HeldToken> {
-  const held = await holdToken(transaction, tokenId)
-  // On SQLite the whole transaction is alone already.
-  if (transaction.dialect === 'sqlite') return held
-  await lockDomains(transaction, domainIdsOf([...held.record.grants, ...newGrants]))
+  const held = await holdTokenFor(transaction, tokenId, asking)
+  await lockDomainsOf(transaction, held.record.grants)
   return holdToken(transaction, tokenId)
 }
 
 /** In the order of ids: no two wait for each other. `FOR UPDATE` would also hold up new grants. */
-async function lockDomains({ db }: WriteTransaction, domainIds: readonly number[]) {
-  if (domainIds.length === 0) return
+export async function lockDomainsOf(
+  { db, dialect }: WriteTransaction,
+  grants: readonly GrantRequest[],
+) {
+  const domainIds = domainIdsOf(grants)
+  // On SQLite the whole transaction is alone already.
+  if (dialect === 'sqlite' || domainIds.length === 0) return
   await db
     .selectFrom('domains')
     .select('id')

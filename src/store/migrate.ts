@@ -4,6 +4,7 @@ import { createTokenTables } from './migrations/0001-tokens.ts'
 import { createFleetTables } from './migrations/0002-fleet.ts'
 import { createIdempotencyKeys } from './migrations/0003-idempotency.ts'
 import { addTombstoneAccounts } from './migrations/0004-tombstone-accounts.ts'
+import { indexTokenLists } from './migrations/0020-token-lists.ts'
 import type { Database, Dialect } from './schema.ts'
 
 /** Every migration by its name, forward only, in order. */
@@ -13,6 +14,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0002-fleet': { up: createFleetTables },
     '0003-idempotency': { up: createIdempotencyKeys },
     '0004-tombstone-accounts': { up: addTombstoneAccounts },
+    '0020-token-lists': { up: indexTokenLists },
   }
 }
 

@@ -6,9 +6,10 @@ import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { claimKey, type EarlierCall, fulfilKey } from './idempotency.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
+import { holdTokenFor } from './power.ts'
 import { currentEpoch, takeEpoch } from './revocation-log.ts'
 import type { Database, WriteTransaction } from './schema.ts'
-import { type HeldToken, holdToken, insertToken, readTokens } from './token-rows.ts'
+import { type HeldToken, insertToken, readTokens } from './token-rows.ts'
 
 type ResetRegistry = Pick<Registry, 'resetToken' | 'undoReset' | 'changeWindow'>
 
@@ -18,8 +19,8 @@ export function createResetRegistry(database: Database): ResetRegistry {
     resetToken: ({ tokenId, windowEndsAt, expiresAt, token: minted, once, actor, at }) =>
       change(database, async (transaction) => {
         const earlier = once && (await claimKey(transaction, once, at))
-        if (earlier !== undefined) return repeatReset(transaction, tokenId, earlier)
-        const held = await holdTokenAndDomains(transaction, tokenId)
+        if (earlier !== undefined) return repeatReset(transaction, tokenId, earlier, { actor, at })
+        const held = await holdTokenAndDomains(transaction, tokenId, { actor, at })
         const before = held.record
         refuseSecondReset(before)
         if (standing(before, at) === 'expired') throw new RefusedChange({ reason: 'expired' })
@@ -48,7 +49,7 @@ export function createResetRegistry(database: Database): ResetRegistry {
 
     undoReset: ({ tokenId, actor, at }) =>
       change(database, async (transaction) => {
-        const held = await holdToken(transaction, tokenId)
+        const held = await holdTokenFor(transaction, tokenId, { actor, at })
         requireRunningWindow(held.record, at)
         const after = await setWindow(transaction, held.record, noWindow)
         const event = { at, actor, action: 'token.reset_undone' }
@@ -57,7 +58,7 @@ export function createResetRegistry(database: Database): ResetRegistry {
 
     changeWindow: ({ tokenId, windowEndsAt, latestMs, actor, at }) =>
       change(database, async (transaction) => {
-        const held = await holdToken(transaction, tokenId)
+        const held = await holdTokenFor(transaction, tokenId, { actor, at })
         const { resetAt, successorId } = requireRunningWindow(held.record, at)
         const latest = resetAt + latestMs
         if (windowEndsAt > latest) throw new RefusedChange({ reason: 'window-too-long', latest })
@@ -70,8 +71,13 @@ export function createResetRegistry(database: Database): ResetRegistry {
 }
 
 /** What the first call answered, as far as it is still there. */
-async function repeatReset(transaction: WriteTransaction, tokenId: number, earlier: EarlierCall) {
-  const { record: successor } = await holdToken(transaction, earlier.tokenId)
+async function repeatReset(
+  transaction: WriteTransaction,
+  tokenId: number,
+  earlier: EarlierCall,
+  asking: Parameters<typeof holdTokenFor>[2],
+) {
+  const { record: successor } = await holdTokenFor(transaction, earlier.tokenId, asking)
   const [old] = await readTokens(transaction.db, { id: tokenId })
   const epoch = await currentEpoch(transaction)
   return { value: { old, successor }, epoch, repeats: earlier.sealed }

@@ -32,6 +32,8 @@ export interface Schema {
     reset_at: number | null
     window_ends_at: number | null
     successor_id: number | null
+    /** What searches look in, folded. */
+    search_text: string
   }
   readonly grants: {
     token_id: number
@@ -44,6 +46,8 @@ export interface Schema {
     at: number
     account_id: number | null
     actor: string
+    /** The token that asked, if one did. */
+    actor_token_id: number | null
     origin: string
     action: string
     subject_type: AuditEvent['subject']['type']

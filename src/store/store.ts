@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { FleetRegistry, Lookup, Registry, SecretStore } from '../service/ports.ts'
 import { createAuditTrail } from './audit.ts'
 import { createDomainRegistry } from './domains.ts'
+import { createEditRegistry } from './edits.ts'
 import { createFleetRegistry } from './fleet.ts'
 import { inspectData } from './inspect.ts'
 import { createLookup } from './lookup.ts'
@@ -12,6 +13,7 @@ import { createResetRegistry } from './resets.ts'
 import type { Database, Dialect, Inspection } from './schema.ts'
 import { createSecretStore } from './secrets.ts'
 import { openSqlite } from './sqlite.ts'
+import { createTokenPages } from './token-pages.ts'
 import { createTokenRegistry } from './tokens.ts'
 
 /** The truth, in SQL: what it promises stands in `service/ports.ts`. */
@@ -35,6 +37,8 @@ export async function openStore(url: string, options?: PostgresOptions): Promise
     ...createLookup(database),
     ...createDomainRegistry(database),
     ...createTokenRegistry(database),
+    ...createEditRegistry(database),
+    ...createTokenPages(database),
     ...createResetRegistry(database),
     ...createAuditTrail(database),
     ...createSecretStore(database),

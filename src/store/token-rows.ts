@@ -1,5 +1,5 @@
 import type { Kysely, Selectable } from 'kysely'
-import type { AccessLevel, Grant } from '../core/grants.ts'
+import { type AccessLevel, type Grant, maxGrants } from '../core/grants.ts'
 import type { Digest } from '../core/token.ts'
 import type { GrantRequest, MintedToken, TokenRecord } from '../service/ports.ts'
 import { RefusedChange } from './change.ts'
@@ -7,7 +7,7 @@ import type { Schema, WriteTransaction } from './schema.ts'
 
 /** How tokens and their grants lie in their tables. */
 
-type TokenRow = Omit<Selectable<Schema['tokens']>, 'sealed'>
+type TokenRow = Omit<Selectable<Schema['tokens']>, 'sealed' | 'search_text'>
 type GrantRow = Omit<Selectable<Schema['grants']>, 'token_id'>
 
 const tokenColumns = [
@@ -46,10 +46,13 @@ export async function holdToken(
   return { record: tokenRecord(row, grants), digest: row.digest }
 }
 
-/** One token or all of an account, by id: one statement, so that no grant is of another moment than its token. */
+/** One token, several, or all of an account, by id: one statement, so that no grant is of another moment than its token. */
 export async function readTokens(
   db: Kysely<Schema>,
-  where: { readonly id: number } | { readonly accountId: number },
+  where:
+    | { readonly id: number }
+    | { readonly ids: readonly number[] }
+    | { readonly accountId: number },
 ): Promise<TokenRecord[]> {
   const query = db
     .selectFrom('tokens')
@@ -59,7 +62,9 @@ export async function readTokens(
     .orderBy('tokens.id')
   const rows = await ('id' in where
     ? query.where('tokens.id', '=', where.id)
-    : query.where('tokens.account_id', '=', where.accountId)
+    : 'ids' in where
+      ? query.where('tokens.id', 'in', where.ids)
+      : query.where('tokens.account_id', '=', where.accountId)
   ).execute()
   return [...Map.groupBy(rows, ({ id }) => id).values()].flatMap((ofToken) => {
     const [token] = ofToken
@@ -105,16 +110,27 @@ export async function insertToken({ db }: WriteTransaction, token: NewToken): Pr
       reset_at: null,
       window_ends_at: null,
       successor_id: null,
+      search_text: '',
     })
     .returning('id')
     .executeTakeFirstOrThrow()
+  const name = token.name(id)
   const row = await db
     .updateTable('tokens')
-    .set({ name: token.name(id) })
+    .set({ name, search_text: searchText(name, minted.lastFour) })
     .where('id', '=', id)
     .returning(tokenColumns)
     .executeTakeFirstOrThrow()
   return tokenRecord(row, await insertGrants(db, id, grants))
+}
+
+/** What a search for a token looks in. Folded here, since databases fold letters beyond ASCII each in its own way. */
+export function searchText(name: string, lastFour: string): string {
+  return foldedForSearch(`${name} ${lastFour}`)
+}
+
+export function foldedForSearch(text: string): string {
+  return text.toLowerCase()
 }
 
 /** Grants must be about the token's own account; of two on one resource the last counts. */
@@ -140,6 +156,7 @@ export async function checkGrants(
   accountId: number,
   grants: readonly GrantRequest[],
 ) {
+  if (grants.length > maxGrants) throw new RefusedChange({ reason: 'too-many-grants' })
   const ids = (type: string) =>
     new Set(
       grants.filter(({ resource }) => resource.type === type).map(({ resource }) => resource.id),

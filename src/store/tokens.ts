@@ -5,9 +5,10 @@ import { change, RefusedChange } from './change.ts'
 import { requireAccount } from './domains.ts'
 import { claimKey, fulfilKey } from './idempotency.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
+import { holdCaller, holdTokenFor, requirePower } from './power.ts'
 import { currentEpoch, takeEpoch } from './revocation-log.ts'
 import type { Database, WriteTransaction } from './schema.ts'
-import { checkGrants, holdToken, insertGrants, insertToken, readTokens } from './token-rows.ts'
+import { checkGrants, holdToken, insertToken, readTokens } from './token-rows.ts'
 
 type TokenRegistry = Pick<
   Registry,
@@ -15,7 +16,6 @@ type TokenRegistry = Pick<
   | 'getToken'
   | 'listTokens'
   | 'wasDeleted'
-  | 'replaceGrants'
   | 'deleteToken'
   | 'openSealedCopy'
   | 'sweepExpired'
@@ -29,6 +29,8 @@ export function createTokenRegistry(database: Database): TokenRegistry {
     createToken: ({ accountId, name, grants, expiresAt, token: minted, once, actor, at }) =>
       change(database, async (transaction) => {
         const earlier = once && (await claimKey(transaction, once, at))
+        await holdCaller(transaction, { actor })
+        await requirePower(transaction, { accountId, grants }, { actor, at })
         if (earlier !== undefined) {
           const { record } = await holdToken(transaction, earlier.tokenId)
           return { value: record, epoch: null, repeats: earlier.sealed }
@@ -69,32 +71,6 @@ export function createTokenRegistry(database: Database): TokenRegistry {
 
     listTokens: (accountId) => readTokens(database.reader, { accountId }),
 
-    replaceGrants: ({ tokenId, grants, actor, at }) =>
-      change(database, async (transaction) => {
-        const held = await holdTokenAndDomains(transaction, tokenId, grants)
-        const { record: before, digest } = held
-        const { accountId } = before
-        await checkGrants(transaction, accountId, grants)
-        await transaction.db.deleteFrom('grants').where('token_id', '=', tokenId).execute()
-        await insertGrants(transaction.db, tokenId, grants)
-        await keepLastTokens(transaction, domainsRestingOn(before))
-        const { record: after } = await holdToken(transaction, tokenId)
-        if (sameGrants(before.grants, after.grants)) {
-          return { value: after, epoch: await currentEpoch(transaction) }
-        }
-        await recordAudit(transaction, {
-          at,
-          actor,
-          accountId,
-          action: 'token.permissions_changed',
-          subject: { type: 'token', id: tokenId },
-          before: auditedToken(before),
-          after: auditedToken(after),
-        })
-        const epoch = await takeEpoch(transaction, [revocationKey.token(digest)], at)
-        return { value: after, epoch }
-      }),
-
     deleteToken: ({ tokenId, actor, at }) =>
       change<{ tokenId: number; repeated: boolean }>(database, async (transaction) => {
         if (await isDeleted(transaction, tokenId)) {
@@ -106,7 +82,8 @@ export function createTokenRegistry(database: Database): TokenRegistry {
             .execute()
           return { value: { tokenId, repeated: true }, epoch: await currentEpoch(transaction) }
         }
-        const { record, digest } = await holdTokenAndDomains(transaction, tokenId)
+        const held = await holdTokenAndDomains(transaction, tokenId, { actor, at })
+        const { record, digest } = held
         await transaction.db.deleteFrom('tokens').where('id', '=', tokenId).execute()
         await keepLastTokens(transaction, domainsRestingOn(record))
         const subject = { type: 'token', id: tokenId } as const
@@ -122,12 +99,12 @@ export function createTokenRegistry(database: Database): TokenRegistry {
 
     openSealedCopy: ({ tokenId, actor, at }) =>
       change(database, async (transaction) => {
+        await holdTokenFor(transaction, tokenId, { actor, at })
         const row = await transaction.db
           .selectFrom('tokens')
           .select(['account_id', 'sealed'])
           .where('id', '=', tokenId)
-          .executeTakeFirst()
-        if (row === undefined) throw new RefusedChange({ reason: 'no-such-token' })
+          .executeTakeFirstOrThrow()
         if (row.sealed === null) throw new RefusedChange({ reason: 'not-sealed' })
         const subject = { type: 'token', id: tokenId } as const
         const event = { at, actor, accountId: row.account_id, action: 'token.revealed', subject }
@@ -183,8 +160,4 @@ async function sweep(
     await transaction.db.deleteFrom('tokens').where('id', 'in', ids).execute()
   }
   return rows.length
-}
-
-function sameGrants(before: readonly unknown[], after: readonly unknown[]): boolean {
-  return JSON.stringify(before) === JSON.stringify(after)
 }

@@ -1,5 +1,6 @@
 import { MailtrapClient } from 'mailtrap'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Ask, createApiClient, json } from '../helpers/api-client.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from '../helpers/program.ts'
 
 /** The management API of a running gate, as existing clients speak it. */
@@ -7,6 +8,7 @@ import { createWorkplace, type RunningProgram, type Workplace } from '../helpers
 let place: Workplace
 let gate: RunningProgram
 let admin: { id: number; token: string }
+let ask: Ask
 
 beforeAll(async () => {
   place = createWorkplace()
@@ -17,28 +19,10 @@ beforeAll(async () => {
   const call = ['token', 'create', '--account', '1', '--name', 'Boss', '--account-level', 'admin']
   admin = await place.json(...call)
   gate = await place.start('dev')
+  ask = (await createApiClient(gate.ready.admin, admin.token)).ask
 }, 60_000)
 afterAll(() => place.remove())
 
-async function ask(method: string, path: string, more: RequestInit & { token?: string } = {}) {
-  const { token = admin.token, ...rest } = more
-  const answer = await fetch(gate.ready.admin + path, {
-    method,
-    ...rest,
-    headers: { authorization: `Bearer ${token}`, ...rest.headers },
-  })
-  const text = await answer.text()
-  return {
-    status: answer.status,
-    headers: answer.headers,
-    body: text === '' ? null : JSON.parse(text),
-  }
-}
-
-const json = (body: unknown, headers: Record<string, string> = {}) => ({
-  headers: { 'content-type': 'application/json', ...headers },
-  body: JSON.stringify(body),
-})
 const onDomain = { resource_type: 'domain', resource_id: 1, access_level: 100 }
 
 async function send(bearerToken: string): Promise<number> {

@@ -65,6 +65,7 @@ describe('SQLite', () => {
       '0002-fleet',
       '0003-idempotency',
       '0004-tombstone-accounts',
+      '0020-token-lists',
     ])
     for (const store of stores) await store.close()
   })

@@ -2,8 +2,9 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/store/store.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
+import { apiContract } from './api.contract.ts'
 import { fleetContract } from './fleet.contract.ts'
-import { storeContract } from './store.contract.ts'
+import { actor, start as at, done, minted, storeContract } from './store.contract.ts'
 
 let postgres: Postgres
 
@@ -14,6 +15,7 @@ afterAll(() => postgres.stop())
 
 describe('PostgreSQL', () => {
   storeContract(async () => openStore(await postgres.createDatabase()))
+  apiContract(async () => openStore(await postgres.createDatabase()))
   fleetContract(async () => {
     const url = await postgres.createDatabase()
     return {
@@ -49,6 +51,45 @@ describe('PostgreSQL', () => {
     await store.close()
   })
 
+  test('the deletion of a token answers after everything that it was just asking for', async () => {
+    const url = await postgres.createDatabase()
+    const store = await openStore(url)
+    await store.migrate()
+    const accountId = done(await store.createAccount({ name: 'Acme', actor, at })).id
+    const grants = [{ resource: { type: 'account', id: accountId }, level: 'admin' }] as const
+    const request = { accountId, name: 'x', grants, expiresAt: null, at }
+    const thief = done(await store.createToken({ ...request, token: minted(), actor }))
+    const holder = new pg.Client({ connectionString: url })
+    // Inside a transaction the view of the others' activity would not move.
+    const watcher = new pg.Client({ connectionString: url })
+    await Promise.all([holder.connect(), watcher.connect()])
+    const waiting = async () => {
+      const { rows } = await watcher.query(
+        `select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      )
+      return rows[0].n
+    }
+
+    // Its new token waits for the row of the account; and the deletion for what it is doing.
+    await holder.query('begin')
+    await holder.query('select * from accounts for update')
+    const by = { tokenId: thief.id, name: 'x', origin: 'test' }
+    const creating = store.createToken({ ...request, token: minted(), actor: by })
+    await expect.poll(waiting, { timeout: 5_000 }).toBe(1)
+    const deleted = store.deleteToken({ tokenId: thief.id, actor, at }).then(async (change) => {
+      done(change)
+      return (await store.listTokens(accountId)).map(({ id }) => id)
+    })
+    await expect.poll(waiting, { timeout: 5_000 }).toBe(2)
+    await holder.query('commit')
+    const created = done(await creating)
+    expect(await deleted).toEqual([created.id])
+    const late = await store.createToken({ ...request, token: minted(), actor: by })
+    expect(late).toEqual({ done: false, refusal: { reason: 'caller-gone' } })
+    await Promise.all([holder.end(), watcher.end()])
+    await store.close()
+  })
+
   test('processes that start at once on an empty database migrate it once, and none fails', async () => {
     const url = await postgres.createDatabase()
     const stores = await Promise.all(Array.from({ length: 6 }, () => openStore(url)))
@@ -58,6 +99,7 @@ describe('PostgreSQL', () => {
       '0002-fleet',
       '0003-idempotency',
       '0004-tombstone-accounts',
+      '0020-token-lists',
     ])
     await Promise.all(stores.map((store) => store.close()))
   })

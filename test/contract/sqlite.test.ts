@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe } from 'vitest'
 import { openStore } from '../../src/store/store.ts'
+import { apiContract } from './api.contract.ts'
 import { fleetContract } from './fleet.contract.ts'
 import { storeContract } from './store.contract.ts'
 
@@ -12,6 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('SQLite', () => {
   storeContract(() => openStore(`sqlite:${join(folder, 'contract.db')}`))
+  apiContract(() => openStore(`sqlite:${join(folder, 'api.db')}`))
   fleetContract(async () => {
     const file = join(folder, 'fleet.db')
     return {

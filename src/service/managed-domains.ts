@@ -1,0 +1,70 @@
+import { administersAccount, manages, ofDomain, seesDomain } from '../core/authority.ts'
+import type { DomainRecord } from '../core/grants.ts'
+import { actorOf, type Caller, type Managed } from './callers.ts'
+import { mapOutcome } from './confirm.ts'
+import type { Issue } from './issue.ts'
+import type { Confirm, FleetRegistry, Registry } from './ports.ts'
+import type { Revoke } from './revoke.ts'
+
+interface ManagedDomainsDeps {
+  readonly registry: Pick<Registry, 'getDomain' | 'listDomains'> & Pick<FleetRegistry, 'readNodes'>
+  readonly issue: Pick<Issue, 'addDomain'>
+  readonly revoke: Pick<Revoke, 'removeDomain'>
+  readonly confirm: Confirm
+  /** May an account add domains itself: not at all, without proof, or not sendable before its proof. */
+  readonly accountDomains: 'deny' | 'allow' | 'verify'
+}
+
+export type ManagedDomains = ReturnType<typeof createManagedDomains>
+
+/** A domain and whether the one who asks administers it. */
+export interface DomainView {
+  readonly domain: DomainRecord
+  readonly administered: boolean
+}
+
+/** Domains as a token sees and manages them: those that it has a grant on. */
+export function createManagedDomains(deps: ManagedDomainsDeps) {
+  const { registry, issue, revoke, confirm, accountDomains } = deps
+
+  function view(caller: Caller, domain: DomainRecord): DomainView {
+    return { domain, administered: manages(caller, ofDomain(domain)) }
+  }
+
+  async function get(caller: Caller, domainId: number): Promise<DomainView | undefined> {
+    const domain = await registry.getDomain(domainId)
+    return domain !== undefined && seesDomain(caller, domain) ? view(caller, domain) : undefined
+  }
+
+  return {
+    get,
+
+    async list(caller: Caller): Promise<readonly DomainView[]> {
+      const domains = await registry.listDomains(caller.accountId)
+      return domains
+        .filter((domain) => seesDomain(caller, domain))
+        .map((domain) => view(caller, domain))
+    },
+
+    /** `name` in A-labels. Its own token comes with it, and is found in the list of tokens. */
+    async create(caller: Caller, name: string): Promise<Managed<DomainView>> {
+      if (accountDomains === 'deny' || !administersAccount(caller)) return { denied: 'forbidden' }
+      const state = accountDomains === 'allow' ? 'verified' : 'pending'
+      const { accountId } = caller
+      const added = await issue.addDomain({ accountId, name, state }, actorOf(caller))
+      return mapOutcome(added, ({ domain }) => view(caller, domain))
+    },
+
+    /** `removed` is false when there is none that the caller sees; that too holds on every node when it is answered. */
+    async remove(caller: Caller, domainId: number): Promise<Managed<{ removed: boolean }>> {
+      const found = await get(caller, domainId)
+      if (found === undefined) {
+        const { moment } = await registry.readNodes()
+        return { done: true, value: { removed: false }, receipt: await confirm(moment.epoch) }
+      }
+      if (!found.administered) return { denied: 'forbidden' }
+      const done = await revoke.removeDomain(domainId, actorOf(caller))
+      return mapOutcome(done, () => ({ removed: true }))
+    },
+  }
+}
