@@ -23,6 +23,8 @@ export interface ControlPlaneServer {
 
 /** Scrapers and probes keep their connections, and lose nothing with them. */
 const closeTimeoutMs = 200
+/** A client that sends too much sees why, if it is not far too much. */
+const maxDrainBytes = 8 * 1024 * 1024
 
 interface ControlPlaneServerDeps extends System {
   readonly log: Log
@@ -110,7 +112,7 @@ async function listen(
       : openTlsFiles(adminTlsCert, adminTlsKey, log)
   const server = createGatewayServer(
     { listener, clock, metrics: { answered() {}, inFlight() {} } },
-    { ...adminListen, tls: tls?.current(), maxDrainBytes: 0 },
+    { ...adminListen, tls: tls?.current(), maxDrainBytes },
   )
   tls?.onChange((renewed) => server.renew(renewed))
   const { host, port } = await naming('POSTERN_ADMIN_LISTEN', server.listen())

@@ -58,7 +58,8 @@ export function createOperations(app: OpenAPIHono<ApiEnv>): DefineOperation {
     app.on(spec.method.toUpperCase(), route, async (c) => {
       const query = parse(spec.query, flatten(c.req.queries()))
       if (!query.ok) return invalid(c, query.errors)
-      const read = spec.body === undefined ? undefined : await readJsonBody(c.env.incoming)
+      const read =
+        spec.body === undefined ? undefined : await readJsonBody(c.env.incoming, c.env.outgoing)
       if (read?.ok === false) {
         return read.problem === 'too-large' ? tooLarge(c) : badRequest(c, 'The body is not JSON')
       }

@@ -1,4 +1,3 @@
-import { MailtrapClient } from 'mailtrap'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Ask, createApiClient, json } from '../helpers/api-client.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from '../helpers/program.ts'
@@ -166,25 +165,4 @@ test.each<[string, RequestInit, number]>([
   const answer = await ask('POST', '/api/api_tokens', more)
   expect(answer.status).toBe(status)
   expect(answer.body).toMatchObject(status === 400 ? { error: expect.any(String) } : {})
-})
-
-test('the npm package mailtrap, unmodified, lists, makes, reads, resets and deletes tokens', async () => {
-  const client = new MailtrapClient({ token: admin.token, accountId: 1 })
-  ;(client as any).axios.interceptors.request.use((config: { url: string }) => {
-    const { pathname, search } = new URL(config.url)
-    config.url = gate.ready.admin + pathname + search
-    return config
-  })
-  const { apiTokens } = client.general
-  const made = await apiTokens.create({
-    name: 'SDK',
-    resources: [{ resource_type: 'sending_domain', resource_id: '1', access_level: 100 }],
-  })
-  expect(made).toMatchObject({ name: 'SDK', token: expect.any(String), created_by: 'Boss' })
-  expect((await apiTokens.getList()).map(({ id }: { id: number }) => id)).toContain(made.id)
-  // An empty form, as the package sends it.
-  const successor = await apiTokens.reset(made.id)
-  expect(successor).toMatchObject({ name: `SDK ${successor.id}`, token: expect.any(String) })
-  await apiTokens.delete(made.id)
-  await expect(apiTokens.get(made.id)).rejects.toThrow('Not Found')
 })
