@@ -25,16 +25,31 @@ export async function holdCaller(
   await db.selectFrom('tokens').select('id').where('id', '=', actor.tokenId).forShare().execute()
 }
 
-/** Holds a token for a change of it, beside the one that asks: in the order of ids, so that no two wait for each other. */
+/**
+ * Holds the row of a token that is to change and of the one that asks, as far as they are there: in the order of their ids,
+ * so that no two wait for each other.
+ */
+export async function holdRows(
+  transaction: WriteTransaction,
+  tokenId: number,
+  { actor }: Pick<Asking, 'actor'>,
+) {
+  const { db, dialect } = transaction
+  if (dialect === 'sqlite') return
+  const callerFirst = actor.tokenId !== undefined && actor.tokenId < tokenId
+  if (callerFirst) await holdCaller(transaction, { actor })
+  await db.selectFrom('tokens').select('id').where('id', '=', tokenId).forUpdate().execute()
+  if (!callerFirst) await holdCaller(transaction, { actor })
+}
+
+/** Holds a token for a change of it. */
 export async function holdTokenFor(
   transaction: WriteTransaction,
   tokenId: number,
   asking: Asking,
 ): Promise<HeldToken> {
-  const { tokenId: callerId } = asking.actor
-  if (callerId !== undefined && callerId < tokenId) await holdCaller(transaction, asking)
+  await holdRows(transaction, tokenId, asking)
   const held = await holdToken(transaction, tokenId)
-  if (callerId !== undefined && callerId > tokenId) await holdCaller(transaction, asking)
   await requirePower(transaction, held.record, asking)
   return held
 }

@@ -5,7 +5,7 @@ import { change, RefusedChange } from './change.ts'
 import { requireAccount } from './domains.ts'
 import { claimKey, fulfilKey } from './idempotency.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
-import { holdCaller, holdTokenFor, requirePower } from './power.ts'
+import { holdCaller, holdRows, holdTokenFor, requirePower } from './power.ts'
 import { currentEpoch, takeEpoch } from './revocation-log.ts'
 import type { Database, WriteTransaction } from './schema.ts'
 import { checkGrants, holdToken, insertToken, readTokens } from './token-rows.ts'
@@ -73,6 +73,7 @@ export function createTokenRegistry(database: Database): TokenRegistry {
 
     deleteToken: ({ tokenId, actor, at }) =>
       change<{ tokenId: number; repeated: boolean }>(database, async (transaction) => {
+        await holdRows(transaction, tokenId, { actor })
         if (await isDeleted(transaction, tokenId)) {
           // A write: this commit too waits for the standby that the first may not have reached.
           await transaction.db
@@ -117,11 +118,8 @@ export function createTokenRegistry(database: Database): TokenRegistry {
   }
 }
 
-/** A token that two calls delete at once: the second waits for the row, and then finds the tombstone. */
-async function isDeleted({ db, dialect }: WriteTransaction, tokenId: number): Promise<boolean> {
-  if (dialect === 'postgres') {
-    await db.selectFrom('tokens').select('id').where('id', '=', tokenId).forUpdate().execute()
-  }
+/** A token that two calls delete at once: the second has waited for its row, and then finds the tombstone. */
+async function isDeleted({ db }: WriteTransaction, tokenId: number): Promise<boolean> {
   const tombstone = await db
     .selectFrom('token_tombstones')
     .select('token_id')

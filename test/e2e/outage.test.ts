@@ -147,6 +147,11 @@ describe('while the database is down', () => {
       expect(await before.say('MAIL FROM:<hello@acme.test>')).toMatch(/^454 4\.7\.0 /)
       expect((await fetch(`${gate.ready.admin}/readyz`)).status).toBe(503)
       expect((await fetch(`${gate.ready.admin}/livez`)).status).toBe(200)
+      const asked = await fetch(`${gate.ready.admin}/api/api_tokens`, {
+        headers: { authorization: `Bearer ${token}` },
+      })
+      expect(asked.status).toBe(503)
+      expect(asked.headers.get('retry-after')).toBe('2')
       const refused = await place.postern('token', 'list')
       expect(refused.status).toBe(1)
       expect(refused.stderr).toMatch(/database/i)
