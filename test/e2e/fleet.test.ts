@@ -7,7 +7,7 @@ import { systemRandom } from '../../src/random.ts'
 import { type Sink, startSink } from '../../src/sink/sink.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from '../helpers/program.ts'
-import { type RedisGroup, type RedisServer, startRedis } from '../helpers/redis.ts'
+import { type RedisGroup, startRedis } from '../helpers/redis.ts'
 import { connectSmtp, plain } from '../helpers/smtp-client.ts'
 
 /** Three gates on one PostgreSQL and one Redis, and the command line beside them: real processes. */
@@ -177,33 +177,3 @@ test('a gate that ends in order is not waited for', async () => {
   const { receipt } = await place.json('token', 'delete', String(id))
   expect(receipt).toMatchObject({ propagation: 'confirmed', confirmed: 2, fenced: 0 })
 })
-
-test.each<[string, (server: RedisServer) => unknown, (server: RedisServer) => unknown]>([
-  ['is gone', (server) => server.kill(), (server) => server.start()],
-  ['stands still', (server) => server.pause(), (server) => server.resume()],
-])(
-  'while Redis %s everything is as true as before, in both protocols',
-  async (_name, fail, mend) => {
-    const [server] = redis.servers
-    if (server === undefined) throw new Error('no Redis')
-    const { id, token } = await createToken()
-    expect(await send(token)).toEqual([200, 200, 200])
-    await fail(server)
-    try {
-      expect(await send(token)).toEqual([200, 200, 200])
-      const other = await createToken()
-      expect(await send(other.token)).toEqual([200, 200, 200])
-      for (const { ready } of gates) {
-        const session = await connectSmtp(ready.smtp)
-        await session.say('EHLO client.test')
-        expect(await session.say(plain(other.token))).toMatch(/^235 /)
-        expect(await session.say('MAIL FROM:<hello@acme.test>')).toMatch(/^250 /)
-      }
-      const { receipt } = await place.json('token', 'delete', String(id))
-      expect(receipt).toMatchObject({ propagation: 'confirmed', confirmed: 3, fenced: 0 })
-      expect(await send(token)).toEqual([401, 401, 401])
-    } finally {
-      await mend(server)
-    }
-  },
-)
