@@ -1,5 +1,6 @@
 import { createMiddleware } from 'hono/factory'
 import { readCredential } from '../src/core/credential-fields.ts'
+import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
 import { refuse, refuseDenial } from './challenge.ts'
 import type { GateEnv } from './context.ts'
@@ -15,15 +16,25 @@ function hasTokenInQuery(rawUrl: string): boolean {
   return names.some((name) => tokenParameters.has(name.trim().toLowerCase()))
 }
 
-interface BearerDeps {
+export interface BearerDeps {
   readonly authenticator: Pick<Authenticator, 'present'>
+  readonly admission: Pick<Admission, 'fail'>
+  /** Left out: the address of the connection. */
+  readonly clientAddress?: ClientAddress
   readonly report?: DecisionReport
 }
 
+/** The client behind the proxies that are trusted to tell; `forwardedFor` is `X-Forwarded-For`. */
+export type ClientAddress = (remoteAddress: string, forwardedFor: string | undefined) => string
+
 /** Finds exactly one credential, and its digest; everything else ends here. */
-export function bearer({ authenticator, report }: BearerDeps) {
+export function bearer({ authenticator, admission, clientAddress, report }: BearerDeps) {
   return createMiddleware<GateEnv>(async function readBearer(c, next) {
-    const { rawHeaders, url = '' } = c.env.incoming
+    const { rawHeaders, headers, socket, url = '' } = c.env.incoming
+    const { remoteAddress = '' } = socket
+    // Node joins several of them with a comma, as they are meant to be read.
+    const forwardedFor = headers['x-forwarded-for'] as string | undefined
+    c.set('remoteAddress', clientAddress?.(remoteAddress, forwardedFor) ?? remoteAddress)
     if (hasTokenInQuery(url)) {
       return refuse(c, 400, ['A token in the URL is not accepted: use the Authorization header'])
     }
@@ -38,7 +49,8 @@ export function bearer({ authenticator, report }: BearerDeps) {
     }
     const presented = authenticator.present(credential.bearerToken)
     if (!presented.wellFormed) {
-      const denial = { allowed: false, reason: 'malformed-token' } as const
+      const malformed = { allowed: false, reason: 'malformed-token' } as const
+      const denial = admission.fail(malformed, c.var.remoteAddress)
       report?.(c, 'auth', denial)
       return refuseDenial(c, denial)
     }

@@ -2,7 +2,28 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export type BodyRead =
   | { readonly state: 'complete'; readonly chunks: readonly Buffer[] }
-  | { readonly state: 'too-large' | 'stopped' | 'aborted' }
+  | { readonly state: BodyUnread }
+
+/** Why a body was not read to its end. */
+export type BodyUnread =
+  /** Longer than the limit. */
+  | 'too-large'
+  /** `onChunk` had enough. */
+  | 'stopped'
+  /** The client is gone, and nobody is there to answer. */
+  | 'aborted'
+  /** It comes more slowly than any line is. */
+  | 'too-slow'
+  /** There is no memory for it now. */
+  | 'no-room'
+
+export interface BodyReading {
+  readonly limit: number
+  /** Sees each piece, and says false to stop reading: what is left is the caller's to drain. */
+  readonly onChunk?: (chunk: Buffer) => boolean
+  /** Says false when there is no memory for so many bytes more. */
+  readonly take?: ((bytes: number) => boolean) | undefined
+}
 
 /** A piece costs some 400 bytes besides its own, and a client may send each byte as one: those below this are joined. */
 const smallBytes = 4096
@@ -13,18 +34,15 @@ const maxSmallPieces = 1024
  */
 const turnBytes = 64 * 1024
 const pieceCost = 64
+/** A body may pause for so long, and beyond that comes at this rate at least: one byte at a time would hold a place for hours. */
+const slowGraceMs = 20_000
+const slowestBytesPerMs = 0.5
 
-/**
- * Reads a request's body as it arrives, counting its bytes itself.
- *
- * `onChunk` sees each piece, and says false to stop reading: what is left is the caller's to drain. `aborted` means that
- * the client is gone, and nobody is there to answer.
- */
+/** Reads a request's body as it arrives, counting its bytes itself. */
 export function readBody(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  limit: number,
-  onChunk: (chunk: Buffer) => boolean,
+  { limit, onChunk, take }: BodyReading,
 ): Promise<BodyRead> {
   if (Number(incoming.headers['content-length'] ?? 0) > limit) {
     return Promise.resolve({ state: 'too-large' })
@@ -38,7 +56,16 @@ export function readBody(
     let small: Buffer[] = []
     let size = 0
     let cost = 0
+    let allowedMs = slowGraceMs
+    let timer = setTimeout(checkPace, slowGraceMs)
 
+    /** Each time it has gone by, the bytes that came meanwhile have earned some more. */
+    function checkPace() {
+      const earnedMs = slowGraceMs + size / slowestBytesPerMs - allowedMs
+      if (earnedMs <= 0) return finish({ state: 'too-slow' })
+      allowedMs += earnedMs
+      timer = setTimeout(checkPace, earnedMs)
+    }
     function keep(chunk: Buffer) {
       if (chunk.length < smallBytes && small.push(chunk) < maxSmallPieces) return
       joinSmall()
@@ -56,6 +83,7 @@ export function readBody(
     }
 
     function finish(read: BodyRead) {
+      clearTimeout(timer)
       incoming.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose)
       // A late error of a body that nobody reads any more must not end the process.
       incoming.on('error', ignore)
@@ -64,8 +92,9 @@ export function readBody(
     function onData(chunk: Buffer) {
       size += chunk.length
       if (size > limit) return finish({ state: 'too-large' })
+      if (take?.(chunk.length) === false) return finish({ state: 'no-room' })
       keep(chunk)
-      if (!onChunk(chunk)) return finish({ state: 'stopped' })
+      if (onChunk?.(chunk) === false) return finish({ state: 'stopped' })
       cost += chunk.length + pieceCost
       if (cost >= turnBytes) pauseForOthers()
     }

@@ -49,11 +49,23 @@ export function refuseDenial(
       return refuse(c, 401, ['Unauthorized'], {
         'www-authenticate': 'Bearer error="invalid_token"',
       })
+    case 'too-many-failures':
+      return refuseForNow(c, denial, 'Too many failed authentications: try again later')
+    case 'too-many-calls':
+      // The vendor's words.
+      return refuseForNow(c, denial, 'Rate limit exceeded')
     case 'unknown-domain':
     case 'unverified-domain':
     case 'not-domain-admin':
       return refuseSenders(c, [senderSentence(denial)], forbiddenStatus)
   }
+}
+
+/** RFC 6585 §4. */
+function refuseForNow(c: Context<GateEnv>, { waitMs = 0 }: Denial, sentence: string): Refusal {
+  return refuse(c, 429, [sentence], {
+    'retry-after': String(Math.max(1, Math.ceil(waitMs / 1000))),
+  })
 }
 
 /** One sentence for each sender that is refused. */

@@ -16,6 +16,8 @@ export interface RenewableClearance {
 export interface GateEnv {
   Bindings: HttpBindings
   Variables: {
+    /** Where the client is, as far as those can be trusted who say so; set by `bearer`. */
+    remoteAddress: string
     /** Digest of the presented token, set by `bearer`. Unproven until `authenticate`. */
     digest: Digest
     /** Who the token was issued to, set by `authenticate` and again, for what is sent, by `sender`. */

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
@@ -7,10 +8,11 @@ import type { Decision } from '../src/core/decide.ts'
 import type { Log } from '../src/log.ts'
 import type { Metrics } from '../src/metrics.ts'
 import type { Random } from '../src/random.ts'
+import { type AdmissionDeps, createAdmission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
-import type { AssertionSigner } from '../src/service/ports.ts'
+import type { AssertionSigner, BodyMemory, RateLimit } from '../src/service/ports.ts'
 import { authenticate } from './authenticate.ts'
-import { bearer } from './bearer.ts'
+import { bearer, type ClientAddress } from './bearer.ts'
 import { readBody } from './body.ts'
 import {
   errorBody,
@@ -24,12 +26,13 @@ import type { GateEnv } from './context.ts'
 import { createHttpUpstream, type HttpUpstream, type UpstreamRequest } from './forward.ts'
 import { answerHeaders, upstreamHeaders } from './headers.ts'
 import { createRouteMatcher, type Route, sendRoutes } from './routes.ts'
-import { clientGone, refuseTooLarge, sender } from './sender.ts'
+import { holdMemory, refuseUnread, sender } from './sender.ts'
 
 export type Stream = 'transactional' | 'bulk' | 'sandbox'
 
 export interface HttpGatewayDeps {
   readonly authenticator: Authenticator
+  readonly limits?: HttpLimits | undefined
   readonly assertions: AssertionSigner
   readonly clock: Clock
   readonly random: Pick<Random, 'uuid'>
@@ -52,6 +55,15 @@ export interface HttpGatewayOptions {
   readonly upstreamCa?: string | undefined
 }
 
+/** What keeps one client from being the only one. Left out: nothing is limited. */
+export interface HttpLimits extends Omit<AdmissionDeps, 'authenticator'> {
+  readonly rate?: RateLimit | undefined
+  readonly bodyMemory?: BodyMemory | undefined
+  readonly clientAddress?: ClientAddress | undefined
+  /** Whose `X-Forwarded-Proto` is believed. */
+  readonly isTrustedProxy?: ((remoteAddress: string) => boolean) | undefined
+}
+
 interface UpstreamTarget {
   readonly origin: string
   readonly basePath: string
@@ -62,11 +74,13 @@ const maxForwards = 3
 
 /** The HTTP data plane: route → bearer → authenticate → sender → signer → headers → forward. */
 export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions) {
-  const { authenticator, assertions, clock, random, log, metrics } = deps
+  const { authenticator, assertions, clock, random, log, metrics, limits = {} } = deps
+  const { rate, bodyMemory, clientAddress } = limits
+  const admission = createAdmission({ authenticator, ...limits })
   const { maxBodyBytes, forbiddenStatus, operatorHeaders } = options
   const match = createRouteMatcher([...sendRoutes, ...options.routes])
   const upstreams = connectUpstreams(options)
-  const checks = { authenticator, clock, report, onFault }
+  const checks = { authenticator, admission, rate, clock, report, onFault, bodyMemory }
   const checkSend = sender({ ...checks, kind: 'send', maxBodyBytes, forbiddenStatus })
   const checkBatch = sender({ ...checks, kind: 'batch', maxBodyBytes, forbiddenStatus })
 
@@ -82,7 +96,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       ...(decision.allowed ? {} : { reason: decision.reason, domain: decision.domain }),
       tokenId: about.tokenId,
       accountId: 'accountId' in about ? about.accountId : undefined,
-      remoteAddress: c.env.incoming.socket.remoteAddress,
+      remoteAddress: c.var.remoteAddress,
     })
   }
 
@@ -119,9 +133,11 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       case 'batch':
         return checkBatch(c, next)
       case 'authenticated': {
-        const read = await readBody(c.env.incoming, c.env.outgoing, maxBodyBytes, () => true)
-        if (read.state === 'too-large') return refuseTooLarge(c, maxBodyBytes)
-        if (read.state !== 'complete') return clientGone()
+        const read = await readBody(c.env.incoming, c.env.outgoing, {
+          limit: maxBodyBytes,
+          take: holdMemory(c, bodyMemory),
+        })
+        if (read.state !== 'complete') return refuseUnread(c, read.state, maxBodyBytes)
         c.set('body', read.chunks)
         c.set('senders', [])
         return next()
@@ -173,13 +189,20 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
         protocol: 'http',
       }),
       requestId,
-      remoteAddress: incoming.socket.remoteAddress ?? '',
-      protocol: 'encrypted' in incoming.socket ? 'https' : 'http',
+      remoteAddress: c.var.remoteAddress,
+      protocol: clientProtocol(incoming),
       host: incoming.headers.host,
       contentType: checksJson ? 'application/json' : incoming.headers['content-type'],
       operatorHeaders,
     })
     return { method: matched.route.method, path: matched.path, headers, body }
+  }
+
+  /** What the client spoke with the gate, or with the trusted proxy that ended its TLS. */
+  function clientProtocol({ socket, headers }: IncomingMessage): 'http' | 'https' {
+    if ('encrypted' in socket) return 'https'
+    const isBelieved = limits.isTrustedProxy?.(socket.remoteAddress ?? '') ?? false
+    return isBelieved && headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
   }
 
   function reportUpstreamFailure(c: Context<GateEnv>, failure: string, error: Error) {
@@ -202,7 +225,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     if (!c.env.outgoing.headersSent) c.header('X-Request-Id', c.var.requestId)
   })
   app.use(route)
-  app.use(bearer({ authenticator, report }))
+  app.use(bearer({ authenticator, admission, report, ...(clientAddress && { clientAddress }) }))
   app.use(authenticate(checks))
   app.use(checkBody)
   app.all('*', forward)

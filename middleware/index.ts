@@ -4,19 +4,28 @@ import type { MiddlewareHandler } from 'hono'
 import { every } from 'hono/combine'
 import { systemClock } from '../src/clock.ts'
 import type { SendKind } from '../src/core/sender-scanner.ts'
+import { createAdmission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
+import type { AuthFailures, RateLimit } from '../src/service/ports.ts'
 import { authenticate } from './authenticate.ts'
-import { bearer } from './bearer.ts'
+import { bearer, type ClientAddress } from './bearer.ts'
 import type { ForbiddenStatus } from './challenge.ts'
 import type { GateEnv } from './context.ts'
 import type { DecisionReport, FaultReport } from './report.ts'
 import { sender } from './sender.ts'
 
+export type { ClientAddress } from './bearer.ts'
 export type { GateEnv } from './context.ts'
 export type { DecisionReport, FaultReport } from './report.ts'
 
 export interface CheckSenderOptions {
   readonly authenticator: Authenticator
+  /** Who fails too often is told so, and does not get far. */
+  readonly failures?: AuthFailures
+  /** How often a token may call. */
+  readonly rate?: RateLimit
+  /** Left out: the address of the connection. */
+  readonly clientAddress?: ClientAddress
   /** The shape of the body: one message, or a batch of them. */
   readonly kind?: SendKind
   readonly maxBodyBytes?: number
@@ -35,14 +44,14 @@ const defaultMaxBodyBytes = 50 * 1024 * 1024
  */
 export function checkSender(options: CheckSenderOptions): MiddlewareHandler<GateEnv> {
   const { kind = 'send', maxBodyBytes = defaultMaxBodyBytes } = options
-  const deps = { ...options, clock: systemClock }
+  const deps = { ...options, clock: systemClock, admission: createAdmission(options) }
   return every(bearer(deps), authenticate(deps), sender({ ...deps, kind, maxBodyBytes }))
 }
 
 /** Lets a request through if its token is alive, whatever it may send as. */
 export function checkToken(
-  options: Pick<CheckSenderOptions, 'authenticator' | 'report' | 'onFault'>,
+  options: Omit<CheckSenderOptions, 'kind' | 'maxBodyBytes' | 'forbiddenStatus'>,
 ): MiddlewareHandler<GateEnv> {
-  const deps = { ...options, clock: systemClock }
+  const deps = { ...options, clock: systemClock, admission: createAdmission(options) }
   return every(bearer(deps), authenticate(deps))
 }

@@ -4,8 +4,9 @@ import { parseAddress } from '../src/core/address.ts'
 import { type Denial, isCredentialDenial } from '../src/core/denial.ts'
 import { type BodyProblem, createSenderScanner, type SendKind } from '../src/core/sender-scanner.ts'
 import type { Verdict } from '../src/service/authenticate.ts'
+import type { BodyMemory } from '../src/service/ports.ts'
 import type { AuthenticateDeps } from './authenticate.ts'
-import { readBody } from './body.ts'
+import { type BodyUnread, readBody } from './body.ts'
 import {
   type ForbiddenStatus,
   refuse,
@@ -20,6 +21,7 @@ import type { GateEnv } from './context.ts'
 export interface SenderDeps extends AuthenticateDeps {
   readonly kind: SendKind
   readonly maxBodyBytes: number
+  readonly bodyMemory?: BodyMemory | undefined
   readonly forbiddenStatus?: ForbiddenStatus
 }
 
@@ -34,17 +36,21 @@ export function sender(deps: SenderDeps) {
     if (unreadable !== undefined) return refuse(c, 415, [unreadable])
 
     const scanner = createSenderScanner(deps.kind)
-    const read = await readBody(incoming, outgoing, deps.maxBodyBytes, (chunk) => {
-      scanner.write(chunk)
-      return !scanner.refused
+    const read = await readBody(incoming, outgoing, {
+      limit: deps.maxBodyBytes,
+      take: holdMemory(c, deps.bodyMemory),
+      onChunk(chunk) {
+        scanner.write(chunk)
+        return !scanner.refused
+      },
     })
-    if (read.state === 'aborted') return clientGone()
-    if (read.state === 'too-large') return refuseTooLarge(c, deps.maxBodyBytes)
-
+    if (read.state !== 'complete' && read.state !== 'stopped') {
+      return refuseUnread(c, read.state, deps.maxBodyBytes)
+    }
     const scan = scanner.end()
     if (!scan.ok) return refuse(c, 400, scan.problems.map(problemSentence))
     // A stopped scan always has a problem; this is for the type.
-    if (read.state !== 'complete') return refuse(c, 400, ['The body could not be read'])
+    if (read.state !== 'complete') return refuseUnread(c, read.state, deps.maxBodyBytes)
 
     const domains = scan.senders.map((email) => parseAddress(email)?.domain)
     const notAddresses = indexesOf(domains, (domain) => domain === undefined)
@@ -118,13 +124,28 @@ function indexesOf<T>(items: readonly T[], wanted: (item: T) => boolean): number
   return items.map((item, i) => (wanted(item) ? i : -1)).filter((i) => i >= 0)
 }
 
-export function refuseTooLarge(c: Context<GateEnv>, maxBodyBytes: number) {
-  return refuse(c, 413, [`The body is larger than ${maxBodyBytes} bytes`])
+/** Memory for the body of one request, given back when that is answered or gone. */
+export function holdMemory({ env, var: { principal } }: Context<GateEnv>, memory?: BodyMemory) {
+  const held = memory?.open(principal.accountId)
+  if (held !== undefined) env.outgoing.once('close', held.release)
+  return held?.take
 }
 
-/** Nobody reads this. 499 is what nginx logs for a client that left. */
-export function clientGone(): Response {
-  return new Response(null, { status: 499 })
+export function refuseUnread(c: Context<GateEnv>, why: BodyUnread, maxBodyBytes: number): Response {
+  switch (why) {
+    case 'too-large':
+      return refuse(c, 413, [`The body is larger than ${maxBodyBytes} bytes`])
+    case 'too-slow':
+      // RFC 9110 §15.5.9: the connection is of no more use.
+      return refuse(c, 408, ['The request did not arrive in time'], { connection: 'close' })
+    case 'no-room':
+      return refuseUndecided(c)
+    case 'stopped':
+      return refuse(c, 400, ['The body could not be read'])
+    case 'aborted':
+      // Nobody reads this. 499 is what nginx logs for a client that left.
+      return new Response(null, { status: 499 })
+  }
 }
 
 /** A handler behind this one reads the body as if nobody had: @hono/node-server looks for `rawBody` first. */

@@ -30,6 +30,8 @@ interface HttpServerDeps {
 /** A client has this long for its handshake, for its header section, and for a whole request of any allowed size on a slow line. */
 const headersTimeoutMs = 15_000
 const requestTimeoutMs = 300_000
+/** Node looks so often whether one of these is over. */
+const checkIntervalMs = 5_000
 const keepAliveTimeoutMs = 65_000
 const maxHeaderBytes = 32 * 1024
 /** How long a kept connection may go on being idle when the server closes. */
@@ -99,6 +101,7 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
   const limits = {
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: checkIntervalMs,
     keepAliveTimeout: keepAliveTimeoutMs,
     maxHeaderSize: maxHeaderBytes,
     // Counted by the gateway, which answers in JSON.

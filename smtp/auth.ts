@@ -1,24 +1,31 @@
 import { timingSafeEqual } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { SMTPServerAuthentication } from 'smtp-server'
 import type { Decision, Principal } from '../src/core/decide.ts'
-import { badCredentials, SmtpRefusal, tooManyFailures } from './reply.ts'
+import type { Seats } from '../src/service/ports.ts'
+import { badCredentials, SmtpRefusal, tooManyConnections, tooManyFailures } from './reply.ts'
 import type { SenderCheck } from './sender.ts'
 import type { Session } from './session.ts'
 
 /** RFC 4954 §4: a server may drop a client that guesses. */
 const maxFailures = 5
+/** Who mistyped once does not wait; each further failure of this client, on whatever connection, doubles it. */
+const firstDelayMs = 250
+const longestDelayMs = 8_000
 
 export interface AuthDeps {
   /** Whose password may be a token. */
   readonly usernames: readonly string[]
   readonly senders: SenderCheck
+  /** Left out: an account may have as many connections as it likes. */
+  readonly accountSeats?: Seats | undefined
 }
 
 /**
  * AUTH PLAIN (RFC 4616) and LOGIN: the password is the token. Throws `SmtpRefusal`. A wrong user name and a wrong token
  * read the same.
  */
-export function createAuth({ usernames, senders }: AuthDeps) {
+export function createAuth({ usernames, senders, accountSeats }: AuthDeps) {
   return async function authenticate(
     session: Session,
     { username = '', authzid = '', password }: SMTPServerAuthentication,
@@ -28,10 +35,26 @@ export function createAuth({ usernames, senders }: AuthDeps) {
       acts && usernames.some((known) => isSame(known, username))
         ? await senders.authenticate(session, password ?? '')
         : senders.deny(session, { allowed: false, reason: 'wrong-username' })
-    if (decision.allowed) return decision.principal
+    if (decision.allowed) {
+      takeSeat(session, decision.principal)
+      return decision.principal
+    }
+    if (decision.reason === 'too-many-failures') throw new SmtpRefusal(tooManyFailures)
     session.failures += 1
+    await pause(delayMs(Math.max(session.failures, decision.failures ?? 0)))
     throw new SmtpRefusal(session.failures >= maxFailures ? tooManyFailures : badCredentials)
   }
+
+  function takeSeat(session: Session, { accountId }: Principal) {
+    if (accountSeats === undefined || session.closed) return
+    const leave = accountSeats.take(String(accountId))
+    if (leave === undefined) throw new SmtpRefusal(tooManyConnections)
+    session.onClose = leave
+  }
+}
+
+function delayMs(failures: number): number {
+  return failures < 2 ? 0 : Math.min(firstDelayMs * 2 ** (failures - 2), longestDelayMs)
 }
 
 function isSame(known: string, given: string): boolean {

@@ -2,7 +2,27 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
-import { badBase64, encryptionRequired, type Reply, replyText } from './reply.ts'
+import type { Seats } from '../src/service/ports.ts'
+import {
+  badBase64,
+  encryptionRequired,
+  type Reply,
+  replyText,
+  tooManyConnections,
+} from './reply.ts'
+
+export interface GateServerOptions {
+  readonly takesPlainAuth: boolean
+  /** Connections of one client. */
+  readonly clientSeats?: Seats | undefined
+  /** Whether a connection from there begins with a PROXY header, whose address is believed. */
+  readonly isTrustedProxy?: ((remoteAddress: string) => boolean) | undefined
+}
+
+/** Whoever trickles in a byte now and then is never idle: without AUTH by then, it has no business here. */
+const authDeadlineMs = 300_000
+/** How long a client that is turned away may take to close its side. */
+const lingerMs = 1_000
 
 /**
  * smtp-server where its hooks do not reach. Classes, because that is how it is extended:
@@ -12,17 +32,36 @@ import { badBase64, encryptionRequired, type Reply, replyText } from './reply.ts
  */
 export class GateServer extends SMTPServer {
   readonly takesPlainAuth: boolean
+  readonly #seats: Seats | undefined
+  readonly #isTrustedProxy: (remoteAddress: string) => boolean
   /** smtp-server's own mark would refuse the next command of a transaction. */
   finishing = false
 
-  constructor(options: SMTPServerOptions, takesPlainAuth: boolean) {
+  constructor(
+    options: SMTPServerOptions,
+    { takesPlainAuth, clientSeats, isTrustedProxy = () => false }: GateServerOptions,
+  ) {
     // With a certificate smtp-server would refuse what `handler_AUTH` lets through.
     super({ ...options, allowInsecureAuth: takesPlainAuth })
     this.takesPlainAuth = takesPlainAuth
+    this.#seats = clientSeats
+    this.#isTrustedProxy = isTrustedProxy
+  }
+
+  /** smtp-server compares with a list of addresses, and networks are none. */
+  override _expectsProxyHeader(socket: Socket): boolean {
+    return this.#isTrustedProxy(socket.remoteAddress ?? '')
   }
 
   override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null) {
+    const leave = this.#seats?.take(options?.remoteAddress ?? socket.remoteAddress ?? '')
+    if (this.#seats !== undefined && leave === undefined) return turnAway(socket)
     const connection = new GateConnection(this, socket, options)
+    const deadline = setTimeout(() => connection.endUnlessAuthenticated(), authDeadlineMs)
+    connection.onGone = () => {
+      clearTimeout(deadline)
+      leave?.()
+    }
     this.connections.add(connection)
     connection.on('error', (error) => this._onError(error))
     connection.on('connect', (client) => this._onClientConnect(client))
@@ -52,6 +91,15 @@ export class GateServer extends SMTPServer {
   }
 }
 
+/** Too many are here already: without a greeting, and without waiting for what the client says to that. */
+function turnAway(socket: Socket | TLSSocket) {
+  socket.on('error', () => {})
+  socket.resume()
+  socket.end(`${tooManyConnections.code} ${replyText(tooManyConnections)}\r\n`)
+  const linger = setTimeout(() => socket.destroy(), lingerMs)
+  socket.once('close', () => clearTimeout(linger))
+}
+
 /** Codes that ask the client to go on with what it is doing. */
 const goOn = new Set([334, 354])
 
@@ -62,6 +110,8 @@ class GateConnection extends SMTPConnection {
   readonly #gate: GateServer
   #hidesAuth = false
   #takesMessage = false
+  /** Called when the socket has closed, also one that STARTTLS took over, which loses all listeners but smtp-server's own. */
+  onGone = () => {}
 
   constructor(
     server: GateServer,
@@ -75,6 +125,17 @@ class GateConnection extends SMTPConnection {
 
   endIfIdle() {
     if (!this.#inTransaction() && !this._handlerPending) this.end()
+  }
+
+  override _onClose() {
+    super._onClose()
+    this.onGone()
+  }
+
+  endUnlessAuthenticated() {
+    if (this.session.user) return
+    this.send(421, '4.4.2 Timeout: no authentication')
+    this.close()
   }
 
   end() {

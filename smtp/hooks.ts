@@ -4,6 +4,8 @@ import type {
   SMTPServerOptions,
   SMTPServerSession,
 } from 'smtp-server'
+import type { Clock } from '../src/clock.ts'
+import type { Seats } from '../src/service/ports.ts'
 import { createAuth } from './auth.ts'
 import { discardRest, piecesOf } from './message.ts'
 import { hookError, type Reply, SmtpRefusal, tooLarge, undecided } from './reply.ts'
@@ -29,6 +31,8 @@ export interface HookDeps {
   readonly usernames: readonly string[]
   readonly handover: Handover
   readonly maxMessageBytes: number
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly accountSeats?: Seats | undefined
   /** Something went wrong in the gate itself. */
   readonly onFault?: ((session: Session, fault: unknown) => void) | undefined
 }
@@ -39,9 +43,9 @@ export type Hooks = Required<
 
 /** The hooks of smtp-server. Whatever goes wrong in one of them, what the client hears is a reply of `reply.ts`. */
 export function createHooks(deps: HookDeps): Hooks {
-  const { senders, usernames, handover, onFault } = deps
+  const { handover, onFault } = deps
   const sessionOf = createSessions()
-  const authenticate = createAuth({ usernames, senders })
+  const authenticate = createAuth(deps)
 
   function replyTo(session: Session, error: unknown): Reply {
     if (error instanceof SmtpRefusal) return error.reply
@@ -93,13 +97,14 @@ export function createHooks(deps: HookDeps): Hooks {
     onClose(smtp) {
       const session = sessionOf(smtp)
       session.closed = true
+      session.onClose()
       handover.abandon(session)
     },
   }
 
   /** Settles once the client has sent all of the message or is cut off; rejects with a `Reply`. */
   async function receive(session: Session, smtp: SMTPServerSession, stream: SMTPServerDataStream) {
-    const pieces = piecesOf(stream)
+    const pieces = piecesOf(stream, deps.clock)
     let refusal: Reply | undefined
     const text = await handover.data(session, smtp, pieces).catch((error: unknown) => {
       // smtp-server tells of a client that left later than its stream does.

@@ -3,7 +3,9 @@
 import type { SMTPServerOptions, SMTPServerSession } from 'smtp-server'
 import { systemClock } from '../src/clock.ts'
 import type { Principal } from '../src/core/decide.ts'
+import { createAdmission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
+import type { AuthFailures, RateLimit } from '../src/service/ports.ts'
 import { createHooks, type Handover } from './hooks.ts'
 import { type OpenMessage, openMessage } from './message.ts'
 import { authenticationRequired, hookError } from './reply.ts'
@@ -17,6 +19,10 @@ export interface CheckSubmissionOptions {
   /** Whose password may be a token. */
   readonly usernames?: readonly string[]
   readonly maxMessageBytes?: number
+  /** Who fails too often is told so, and does not get far. */
+  readonly failures?: AuthFailures
+  /** How often a token may send. */
+  readonly rate?: RateLimit
   readonly report?: DecisionReport
   readonly onFault?: (session: Session, fault: unknown) => void
 }
@@ -48,15 +54,19 @@ export function checkSubmission(
   options: CheckSubmissionOptions,
   deliver: (message: CheckedMessage) => Promise<string | undefined>,
 ): SMTPServerOptions {
-  const { authenticator, report, onFault, usernames = defaultUsernames } = options
+  const { onFault, usernames = defaultUsernames } = options
   const { maxMessageBytes = defaultMaxMessageBytes } = options
-  const senders = createSenderCheck({ authenticator, clock: systemClock, report, onFault })
+  const senders = createSenderCheck({
+    ...options,
+    admission: createAdmission(options),
+    clock: systemClock,
+  })
   const handover = createDelivery(senders, maxMessageBytes, deliver)
   return {
     size: maxMessageBytes,
     authMethods: ['PLAIN', 'LOGIN'],
     authRequiredMessage: hookError(authenticationRequired).message,
-    ...createHooks({ senders, usernames, handover, maxMessageBytes, onFault }),
+    ...createHooks({ senders, usernames, handover, maxMessageBytes, onFault, clock: systemClock }),
   }
 }
 

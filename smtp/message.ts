@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream'
+import type { Clock } from '../src/clock.ts'
 import { headerSenders } from '../src/core/header-from.ts'
 import { createLineEndingGuard } from '../src/core/line-ending-guard.ts'
 import { createHeaderReader, type MessageHeader } from '../src/core/message-header.ts'
-import { messageProblemReply, SmtpRefusal, tooLarge } from './reply.ts'
+import { messageProblemReply, SmtpRefusal, tooLarge, tooSlow } from './reply.ts'
 
 /** A message whose header has arrived; the rest is still on its way. */
 export interface OpenMessage {
@@ -64,9 +65,34 @@ function refused(problem: Parameters<typeof messageProblemReply>[0]) {
   return new SmtpRefusal(messageProblemReply(problem))
 }
 
-/** The pieces of a stream; to stop reading does not destroy it. */
-export function piecesOf(stream: Readable): AsyncIterator<Buffer> {
-  return stream.iterator({ destroyOnReturn: false })
+/** RFC 5321 §4.5.3.2.5: a client gives up on a block of data after three minutes, too. */
+const slowGraceMs = 180_000
+/** Beyond that a message comes at this rate at least, counted while the gate waits for the client. */
+const slowestBytesPerMs = 0.5
+
+/**
+ * The pieces of a stream; to stop reading does not destroy it. A client that is too slow does: then it throws
+ * `SmtpRefusal`.
+ */
+export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): AsyncIterator<Buffer> {
+  const pieces: AsyncIterator<Buffer> = stream.iterator({ destroyOnReturn: false })
+  let received = 0
+  let waitedMs = 0
+  return {
+    async next() {
+      const startedAt = clock.monotonic()
+      const leftMs = slowGraceMs + received / slowestBytesPerMs - waitedMs
+      const timer = setTimeout(() => stream.destroy(new SmtpRefusal(tooSlow)), leftMs)
+      try {
+        const next = await pieces.next()
+        if (!next.done) received += next.value.length
+        return next
+      } finally {
+        clearTimeout(timer)
+        waitedMs += clock.monotonic() - startedAt
+      }
+    },
+  }
 }
 
 /** Reads the rest of a refused message and throws it away; false when there is more of it than `maxBytes`. */

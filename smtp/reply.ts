@@ -51,6 +51,20 @@ export const tooManyFailures: Reply = {
   text: 'Too many failed authentications',
 }
 
+/** RFC 5321 §3.8: who is not served now is told so, and may come back. */
+export const tooManyConnections: Reply = {
+  code: 421,
+  enhanced: '4.7.0',
+  text: 'Too many connections: try again later',
+}
+
+/** The message comes more slowly than any line is. */
+export const tooSlow: Reply = {
+  code: 421,
+  enhanced: '4.4.2',
+  text: 'The message did not arrive in time',
+}
+
 /** The gate cannot find out: never a bad credential. */
 export const undecided: Reply = {
   code: 454,
@@ -130,6 +144,14 @@ export function denialReply(denial: Denial): Reply {
     case 'expired-token':
     case 'wrong-username':
       return tokenEnded
+    case 'too-many-failures':
+      return tooManyFailures
+    case 'too-many-calls':
+      return {
+        code: 451,
+        enhanced: '4.7.0',
+        text: `Too many messages with this API token: try again in ${Math.ceil((denial.waitMs ?? 0) / 1000)} s`,
+      }
     case 'unknown-domain':
     case 'unverified-domain':
     case 'not-domain-admin':

@@ -2,12 +2,17 @@ import type { Clock } from '../src/clock.ts'
 import { parseAddress } from '../src/core/address.ts'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
+import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Clearance, Verdict } from '../src/service/authenticate.ts'
+import type { RateLimit } from '../src/service/ports.ts'
 import { authenticationRequired, badSender, denialReply, SmtpRefusal, undecided } from './reply.ts'
 import type { DecisionReport, Session } from './session.ts'
 
 export interface SenderCheckDeps {
   readonly authenticator: Authenticator
+  readonly admission: Admission
+  /** Left out: a token may send as often as it likes. */
+  readonly rate?: RateLimit | undefined
   readonly clock: Pick<Clock, 'monotonic'>
   readonly report?: DecisionReport | undefined
   readonly onFault?: ((session: Session, fault: unknown) => void) | undefined
@@ -34,7 +39,7 @@ export interface EnvelopeSender {
 export interface SenderCheck {
   /** Is this a live token? If so the session remembers its digest. */
   authenticate(session: Session, bearerToken: string): Promise<Decision>
-  /** Reports a denial that needed no question. */
+  /** Counts and reports a denial that needed no question; answers what the client is to be told. */
   deny(session: Session, denial: Denial): Denial
   /** RFC5321.MailFrom. Throws `SmtpRefusal`. */
   envelope(session: Session, mailFrom: string): Promise<{ sender: EnvelopeSender; leave: Leave }>
@@ -46,19 +51,18 @@ export interface SenderCheck {
 const maxQuestions = 3
 
 export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
-  const { authenticator, clock, report, onFault } = deps
+  const { authenticator, admission, rate, clock, report, onFault } = deps
 
   /** The gate that cannot find out says so, and nothing else. */
   async function ask(
     session: Session,
     stage: 'auth' | 'envelope' | 'message',
-    digest: string,
-    domains: readonly string[],
+    question: () => Verdict | Promise<Verdict>,
   ): Promise<Verdict> {
     const startedAt = clock.monotonic()
     let verdict: Verdict
     try {
-      verdict = await authenticator.authorise(digest, domains)
+      verdict = await question()
     } catch (fault) {
       onFault?.(session, fault)
       throw new SmtpRefusal(undecided)
@@ -72,8 +76,9 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     stage: 'envelope' | 'message',
     domains: readonly string[],
   ): Promise<Clearance> {
-    if (session.digest === undefined) throw new SmtpRefusal(authenticationRequired)
-    const verdict = await ask(session, stage, session.digest, domains)
+    const { digest } = session
+    if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
+    const verdict = await ask(session, stage, () => authenticator.authorise(digest, domains))
     if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
     return verdict
   }
@@ -100,9 +105,26 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     }
   }
 
-  function deny(session: Session, denial: Denial): Denial {
+  function deny(session: Session, denied: Denial): Denial {
+    const denial = admission.fail(denied, session.remoteAddress())
     report?.(session, 'auth', denial, 0)
     return denial
+  }
+
+  /** A message counts when its sender may send it. */
+  function count(session: Session, { principal }: Leave) {
+    const { tokenId, rate: own } = principal
+    const waitMs = rate?.take(tokenId, own)?.waitMs ?? 0
+    if (waitMs === 0) return
+    const denial = { allowed: false, reason: 'too-many-calls', tokenId, waitMs } as const
+    report?.(session, 'envelope', denial, 0)
+    throw new SmtpRefusal(denialReply(denial))
+  }
+
+  async function leaveToBegin(session: Session, domains: readonly string[]): Promise<Leave> {
+    const given = await leave(session, 'envelope', domains)
+    count(session, given)
+    return given
   }
 
   return {
@@ -113,21 +135,24 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       if (!presented.wellFormed) {
         return deny(session, { allowed: false, reason: 'malformed-token' })
       }
-      const verdict = await ask(session, 'auth', presented.digest, [])
-      if (verdict.allowed) session.digest = presented.digest
+      const { digest } = presented
+      const verdict = await ask(session, 'auth', () =>
+        admission.admit(digest, session.remoteAddress()),
+      )
+      if (verdict.allowed) session.digest = digest
       return verdict
     },
 
     async envelope(session, mailFrom) {
       if (mailFrom === '') {
         const sender = { address: '', domain: null }
-        return { sender, leave: await leave(session, 'envelope', []) }
+        return { sender, leave: await leaveToBegin(session, []) }
       }
       const address = parseAddress(mailFrom)
       if (address === undefined) throw new SmtpRefusal(badSender)
       const { localPart, domain } = address
       const sender = { address: `${localPart}@${domain}`, domain }
-      return { sender, leave: await leave(session, 'envelope', [domain]) }
+      return { sender, leave: await leaveToBegin(session, [domain]) }
     },
 
     message: (session, domains) => leave(session, 'message', domains),

@@ -3,8 +3,9 @@ import type { SMTPServerOptions } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
 import type { Log } from '../src/log.ts'
 import type { Metrics } from '../src/metrics.ts'
+import { type AdmissionDeps, createAdmission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
-import type { AssertionSigner } from '../src/service/ports.ts'
+import type { AssertionSigner, RateLimit, Seats } from '../src/service/ports.ts'
 import { GateServer } from './connection.ts'
 import { createHooks, type Hooks } from './hooks.ts'
 import { authenticationRequired, hookError } from './reply.ts'
@@ -45,8 +46,19 @@ export interface SmtpGatewayOptions {
   readonly tls?: RenewableCertificate
 }
 
+/** What keeps one client from being the only one. Left out: nothing is limited. */
+export interface SmtpLimits extends Omit<AdmissionDeps, 'authenticator'> {
+  readonly rate?: RateLimit | undefined
+  /** Connections of one client, and of one account. */
+  readonly clientSeats?: Seats | undefined
+  readonly accountSeats?: Seats | undefined
+  /** Whether a connection from there begins with a PROXY header that is to be believed. */
+  readonly isTrustedProxy?: ((remoteAddress: string) => boolean) | undefined
+}
+
 export interface SmtpGatewayDeps {
   readonly authenticator: Authenticator
+  readonly limits?: SmtpLimits | undefined
   readonly assertions: AssertionSigner
   readonly clock: Clock
   readonly log: Log
@@ -59,7 +71,7 @@ const clientTimeoutMs = 300_000
 const maxRecipients = 1000
 
 export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOptions) {
-  const { log, metrics, clock } = deps
+  const { log, metrics, clock, authenticator, limits = {} } = deps
   const { hostname, upstreamTimeoutMs: timeoutMs, maxMessageBytes, tls } = options
   const { transactional, bulk } = options.upstreams
 
@@ -68,7 +80,9 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
     transactional: main,
     bulk: bulk === undefined ? main : createUpstreamPool(bulk, { hostname, timeoutMs }),
   }
-  const senders = createSenderCheck({ ...deps, report, onFault })
+  const admission = createAdmission({ authenticator, ...limits })
+  const { rate, accountSeats } = limits
+  const senders = createSenderCheck({ authenticator, admission, rate, clock, report, onFault })
   const servers = options.listeners.map((listener) => ({ listener, server: build(listener) }))
   const forgetCertificate = tls?.onChange((pair) => {
     for (const { server } of servers) server.updateSecureContext(pair)
@@ -85,10 +99,18 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
       onUpstreamTrouble: (session, error) => reportTrouble(session, upstream, error),
     })
     const { usernames } = options
-    const hooks = createHooks({ senders, usernames, handover, maxMessageBytes, onFault })
+    const hooks = createHooks({
+      senders,
+      usernames,
+      handover,
+      maxMessageBytes,
+      accountSeats,
+      clock,
+      onFault,
+    })
     const server = new GateServer(
       { ...common(), ...tlsOptions(implicitTls), ...hooks, onData: measured(hooks.onData) },
-      options.allowInsecureAuth,
+      { ...limits, takesPlainAuth: options.allowInsecureAuth },
     )
     // Broken connections and failed handshakes: a client's, and no reason to stop.
     server.on('error', (error) => log.debug({ event: 'smtp_connection', error: error.message }))

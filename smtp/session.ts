@@ -12,6 +12,8 @@ export interface Session {
   digest: Digest | undefined
   failures: number
   closed: boolean
+  /** Gives back what the connection has taken. */
+  onClose: () => void
 }
 
 /** Told of every decision; the gateway logs and counts it. `ms` is how long the decision took. */
@@ -42,6 +44,7 @@ export function createSessions() {
       digest: undefined,
       failures: 0,
       closed: false,
+      onClose: () => {},
     }
     sessions.set(smtp, session)
     return session

@@ -210,6 +210,34 @@ export const settings = {
     serve: '31457280',
     about: 'largest SMTP message',
   }),
+  tokenRate: both('POSTERN_TOKEN_RATE', parse.rate, {
+    dev: '150/10s',
+    serve: '150/10s',
+    about: 'requests and messages of one token, unless it has a rate of its own; or off',
+  }),
+  authFailureLimit: both('POSTERN_AUTH_FAILURE_LIMIT', parse.rate, {
+    dev: '30/1m',
+    serve: '30/1m',
+    about:
+      'failed authentications of one client (IPv4 address, or IPv6 /64), over HTTP and SMTP, and eight times as many of the network around it; or off. A live token is served all the same',
+  }),
+  connectionLimit: both('POSTERN_CONNECTION_LIMIT', parse.connectionLimit, {
+    dev: 'address:100,account:1000',
+    serve: 'address:100,account:1000',
+    about:
+      'SMTP connections at once of one client address and of one account, in each process; or off',
+  }),
+  bodyMemoryBytes: both('POSTERN_BODY_MEMORY_BYTES', optionalLimit(parse.integer(1)), {
+    dev: '536870912',
+    serve: '536870912',
+    about:
+      'memory of a process for HTTP bodies that are read or forwarded, half of it at most for one account; beyond it the answer is 503; or off',
+  }),
+  trustedProxies: one(
+    'POSTERN_TRUSTED_PROXIES',
+    parse.listOf(parse.network),
+    'addresses and networks of proxies, comma-separated: their X-Forwarded-For is believed, and their SMTP connections begin with a PROXY header (version 1)',
+  ),
   shutdownTimeoutMs: both('POSTERN_SHUTDOWN_TIMEOUT_MS', parse.integer(0, hour), {
     dev: '5000',
     serve: '30000',
@@ -293,6 +321,11 @@ function contradictions(config: Config): string[] {
     'POSTERN_ADMIN_TLS_CERT and POSTERN_ADMIN_TLS_KEY go together: set both or none',
   )
   if (config.mode === 'tool') return problems
+  const { bodyMemoryBytes, maxBodyBytes } = config
+  need(
+    bodyMemoryBytes === null || bodyMemoryBytes === undefined || bodyMemoryBytes >= maxBodyBytes,
+    'POSTERN_BODY_MEMORY_BYTES must have room for one body: at least POSTERN_MAX_BODY_BYTES',
+  )
   for (const [variable, value] of [
     ['POSTERN_SMTPS_LISTEN', config.smtpsListen],
     ['POSTERN_HTTPS_LISTEN', config.httpsListen],
@@ -373,6 +406,11 @@ function both<T>(
   rest: { dev: string; serve: string; about: string },
 ): Setting<T> & { readonly fixed: true } {
   return { variable, parse: parser, fixed: true, ...rest }
+}
+
+/** A limit that can be taken away: null. */
+function optionalLimit<T>(parser: parse.Parser<T>): parse.Parser<T | null> {
+  return (value) => (value === 'off' ? null : parser(value))
 }
 
 function optional<T>(parser: parse.Parser<T>): parse.Parser<T | undefined> {

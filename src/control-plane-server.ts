@@ -3,12 +3,12 @@ import { createGatewayServer } from '../middleware/server.ts'
 import type { Config } from './config.ts'
 import { type ControlPlane, openControlPlane, type System } from './control-plane.ts'
 import { createJanitor } from './fleet/janitor.ts'
+import { createLimits, type Limits } from './limiting.ts'
 import { hostPort, naming } from './listening.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openRedis, type RedisConnection } from './redis.ts'
 import { createSweeper } from './service/sweep.ts'
-import { createTokenRate } from './service/token-rate.ts'
 import { readRedisCa } from './setting-files.ts'
 import { openTlsFiles } from './tls-files.ts'
 import { readVersion } from './version.ts'
@@ -16,6 +16,8 @@ import { readVersion } from './version.ts'
 export interface ControlPlaneServer {
   readonly controlPlane: ControlPlane
   readonly redis: RedisConnection | undefined
+  /** One budget for what comes to the control plane and to the data plane of this process. */
+  readonly limits: Limits
   /** Where its listener is. */
   readonly url: string
   close(): Promise<void>
@@ -28,7 +30,7 @@ const maxDrainBytes = 8 * 1024 * 1024
 
 interface ControlPlaneServerDeps extends System {
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'render' | 'changed'>
+  readonly metrics: Pick<Metrics, 'render' | 'changed' | 'limited' | 'watchBodyMemory'>
   /** What keeps this process, or all its workers, from deciding. */
   readonly trouble: () => Promise<string | undefined> | string | undefined
 }
@@ -60,6 +62,7 @@ export async function startControlPlaneServer(
     })
     closers.push(controlPlane.close)
     const { store, keyRing, clock } = controlPlane
+    const limits = createLimits(config, clock, { redis, metrics })
     // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
     await keyRing.current()
 
@@ -70,7 +73,7 @@ export async function startControlPlaneServer(
       log,
       jwks: keyRing.jwks,
       management: controlPlane.management,
-      rate: createTokenRate(clock),
+      limits,
       version: readVersion(),
       clock,
       async trouble() {
@@ -89,7 +92,7 @@ export async function startControlPlaneServer(
     const janitor = createJanitor({ registry: store, clock, log, intervalMs: config.leaseMs })
     janitor.start()
     closers.push(() => janitor.stop())
-    return { controlPlane, redis, url: server.url, close }
+    return { controlPlane, redis, limits, url: server.url, close }
   }
 }
 

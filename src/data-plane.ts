@@ -6,6 +6,7 @@ import { createAssertionSigner } from './assertion/signer.ts'
 import { createRedisCache } from './cache/redis-cache.ts'
 import type { Config } from './config.ts'
 import type { ControlPlane, System } from './control-plane.ts'
+import type { Limits } from './limiting.ts'
 import { hostPort, naming } from './listening.ts'
 import type { Log } from './log.ts'
 import { joinFleet } from './membership.ts'
@@ -44,6 +45,7 @@ interface DataPlaneDeps extends System {
   readonly metrics: Metrics
   readonly controlPlane: Pick<ControlPlane, 'store' | 'keyRing' | 'clock'>
   readonly redis: RedisConnection | undefined
+  readonly limits: Limits
   /** `iss` of assertions. */
   readonly issuer: string
   /** Told under which name this process is a node, whenever it gets a new one. */
@@ -54,7 +56,7 @@ interface DataPlaneDeps extends System {
 export async function startDataPlane(
   config: Config,
   upstreams: Upstreams,
-  { controlPlane, redis, issuer, onIncarnation, ...system }: DataPlaneDeps,
+  { controlPlane, redis, limits, issuer, onIncarnation, ...system }: DataPlaneDeps,
 ): Promise<DataPlane> {
   const closers: (() => Promise<unknown> | unknown)[] = []
   /** The last opened is closed first: edges before what they stand on. */
@@ -95,7 +97,7 @@ export async function startDataPlane(
 
     const { authenticator, trouble } = membership
     const assertions = createAssertionSigner({ keyRing, clock, issuer })
-    const edge = { ...system, clock, metrics, authenticator, assertions }
+    const edge = { ...system, clock, metrics, authenticator, assertions, limits }
     const edges: (() => Promise<void>)[] = []
     closers.push(() => Promise.all(edges.map((closeEdge) => closeEdge())))
     const http = await startHttp(config, upstreams, edge, tls)

@@ -35,10 +35,10 @@ export async function startGateway(
     metrics,
     trouble: () => (dataPlane === undefined ? 'it is still starting' : dataPlane.trouble()),
   })
-  const { controlPlane, redis } = server
+  const { controlPlane, redis, limits } = server
   try {
     const issuer = config.publicAdminUrl ?? server.url
-    const deps = { ...system, metrics, controlPlane, redis, issuer }
+    const deps = { ...system, metrics, controlPlane, redis, limits, issuer }
     const started = await startDataPlane(config, upstreams, deps)
     dataPlane = started
     return {

@@ -14,6 +14,10 @@ export interface Metrics {
   upstreamFailed(protocol: Protocol): void
   /** Messages or requests being handled now. */
   inFlight(protocol: Protocol, change: 1 | -1): void
+  /** Something was turned away because one client, or one account, had enough of it. */
+  limited(limit: 'client-connections' | 'account-connections' | 'body-memory'): void
+  /** Shows the memory that bodies have taken. */
+  watchBodyMemory(held: () => number): void
   /** A change of this process has answered. */
   changed(receipt: Receipt): void
   /** A record was found: in memory, in the shared cache, or in the store. */
@@ -112,6 +116,13 @@ export function createMetrics(): Metrics {
     registers,
   })
 
+  const limited = new Counter({
+    name: 'postern_limited_total',
+    help: 'Connections and bodies that were turned away, by the limit that was reached.',
+    labelNames: ['limit'],
+    registers,
+  })
+
   const lookups = new Counter({
     name: 'postern_lookups_total',
     help: 'Records found, by where: memory, the shared cache, or the store.',
@@ -137,6 +148,17 @@ export function createMetrics(): Metrics {
       const outcome = propagation === 'pending' ? 'pending' : fenced > 0 ? 'fenced' : 'confirmed'
       changes.inc({ outcome })
       confirmationSeconds.observe(ms / 1000)
+    },
+    limited: (limit) => limited.inc({ limit }),
+    watchBodyMemory(held) {
+      new Gauge({
+        name: 'postern_body_memory_bytes',
+        help: 'Memory of HTTP bodies that are being read or forwarded.',
+        registers,
+        collect() {
+          this.set(held())
+        },
+      })
     },
     lookedUp: (tier) => lookups.inc({ tier }),
     watchNode({ leaseMsLeft, epoch, skewMs }) {

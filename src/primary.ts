@@ -47,7 +47,7 @@ export async function startPrimary(
 
   const server = await startControlPlaneServer(config, {
     ...system,
-    metrics: { changed: metrics.changed, render },
+    metrics: { ...metrics, render },
     trouble: () => troubleOf(workers.current().map((worker) => worker.report(reportTimeoutMs))),
   })
   const { store } = server.controlPlane

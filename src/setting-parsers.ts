@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { normaliseDomain } from './core/domain.ts'
+import { parseRate, type Rate } from './core/rate.ts'
 import { isTokenPrefix } from './core/token.ts'
 
 /** Turns the text of a setting into its value, or throws an error whose message completes "POSTERN_X ". */
@@ -219,6 +220,51 @@ export const outage: Parser<{ readonly graceMs: number }> = (value) => {
 
 /** With it, a reset window that ends within the hour is confirmed, and one that ends later need not be. */
 const maxGraceMs = 900_000
+
+/** `150/10s`, or `off`: null. */
+export const rate: Parser<Rate | null> = (value) => {
+  const read = value === 'off' ? null : parseRate(value)
+  if (read !== undefined) return read
+  throw new Error(
+    `must be NUMBER/TIME such as 150/10s, with a time from 1s to 1d, or off; not "${value}"`,
+  )
+}
+
+/** How many connections at once. Null: as many as come. */
+export interface ConnectionLimit {
+  readonly address: number | null
+  readonly account: number | null
+}
+
+/** `address:100,account:1000`, one of them, or `off`. */
+export const connectionLimit: Parser<ConnectionLimit> = (value) => {
+  const limits = { address: null, account: null } as {
+    -readonly [K in keyof ConnectionLimit]: number | null
+  }
+  if (value === 'off') return limits
+  for (const part of value.split(',')) {
+    const [, whose, count] = /^(address|account):([1-9]\d{0,6})$/.exec(part.trim()) ?? []
+    const key = whose as keyof ConnectionLimit | undefined
+    if (key === undefined || limits[key] !== null) {
+      throw new Error(`must be address:NUMBER,account:NUMBER, one of them, or off; not "${value}"`)
+    }
+    limits[key] = Number(count)
+  }
+  return limits
+}
+
+/** An address, or a network such as `10.0.0.0/8`. */
+export const network: Parser<{ readonly address: string; readonly prefixLength: number }> = (
+  value,
+) => {
+  const [, address = '', length] = /^([0-9A-Fa-f.:]+)(?:\/(\d{1,3}))?$/.exec(value) ?? []
+  const bits = isIP(address) === 6 ? 128 : 32
+  const prefixLength = Number(length ?? bits)
+  if (isIP(address) === 0 || prefixLength > bits) {
+    throw new Error(`must be an IP address or a network such as 10.0.0.0/8, not "${value}"`)
+  }
+  return { address, prefixLength }
+}
 
 /** A host name as it stands in a Host field, without port. */
 export const hostName: Parser<string> = (value) => {

@@ -2,6 +2,7 @@ import type { Config } from './config.ts'
 import { openControlPlane, type System } from './control-plane.ts'
 import { openConfiguredRedis } from './control-plane-server.ts'
 import { startDataPlane } from './data-plane.ts'
+import { createLimits } from './limiting.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
@@ -48,6 +49,7 @@ export async function startWorker(
         metrics,
         controlPlane,
         redis,
+        limits: createLimits(config, controlPlane.clock, { redis, metrics }),
         // The primary tells where its listener is.
         issuer: config.publicAdminUrl ?? '',
         onIncarnation: (incarnation) => link.send({ type: 'node', incarnation }),

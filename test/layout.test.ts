@@ -10,6 +10,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/cache': ['src/core', 'src/service/ports'],
   'src/fleet': ['src/core', 'src/service/ports'],
   'src/assertion': ['src/core', 'src/service/ports'],
+  'src/limits': ['src/core', 'src/service/ports'],
   'src/admin': ['src/core', 'src/service'],
   'src/cli': ['src/core', 'src/service'],
   'src/sink': ['src/core'],

@@ -5,12 +5,11 @@ import type { Caller } from '../service/callers.ts'
 import type { ManagedAccount } from '../service/managed-account.ts'
 import type { ManagedDomains } from '../service/managed-domains.ts'
 import type { ManagedTokens } from '../service/managed-tokens.ts'
-import type { RateLimit } from '../service/ports.ts'
 import { addAccounts, addResources } from './account.ts'
 import { addAccountAccesses } from './account-accesses.ts'
 import { addApiTokens } from './api-tokens.ts'
 import { addAuditEvents } from './audit-events.ts'
-import { type ApiEnv, requireCaller, requireOwnAccount } from './caller.ts'
+import { type ApiEnv, type CallerDeps, requireCaller, requireOwnAccount } from './caller.ts'
 import { addDomains } from './domains.ts'
 import { notFound, unavailable } from './errors.ts'
 import { addExplain } from './explain.ts'
@@ -29,14 +28,14 @@ export interface Management {
 
 export interface ApiDeps {
   readonly management: Management
-  readonly rate: RateLimit
+  readonly limits: Omit<CallerDeps, 'findCaller'>
   readonly clock: Pick<Clock, 'now'>
   readonly log: Pick<Log, 'error'>
   readonly version: string
 }
 
 /** The management API, as existing clients speak it, and its description. */
-export function createApi({ management, rate, clock, log, version }: ApiDeps) {
+export function createApi({ management, limits, clock, log, version }: ApiDeps) {
   const { findCaller, tokens, domains, account } = management
   const app = new OpenAPIHono<ApiEnv>()
   const { openAPIRegistry: registry } = app
@@ -51,7 +50,7 @@ export function createApi({ management, rate, clock, log, version }: ApiDeps) {
     log.error({ event: 'api_fault', method: c.req.method, error: String(fault) })
     return unavailable(c)
   })
-  app.use('/api/*', requireCaller({ findCaller, rate }))
+  app.use('/api/*', requireCaller({ findCaller, ...limits }))
   app.use('/api/accounts/:account_id/*', requireOwnAccount)
 
   const operation = createOperations(app)

@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { readCredential } from '../core/credential-fields.ts'
 import type { Caller } from '../service/callers.ts'
-import type { RateLimit } from '../service/ports.ts'
+import type { AuthFailures, RateLimit } from '../service/ports.ts'
 import { badRequest, forbidden, tooMany, unauthorised } from './errors.ts'
 
 export interface ApiEnv {
@@ -13,23 +13,34 @@ export interface ApiEnv {
 
 export type ApiContext = Context<ApiEnv>
 
-interface CallerDeps {
+export interface CallerDeps {
   readonly findCaller: (bearerToken: string, origin: string) => Promise<Caller | undefined>
   readonly rate: RateLimit
+  /** Left out: everybody may fail as often as they like. */
+  readonly failures?: AuthFailures | undefined
+  readonly clientAddress: (remoteAddress: string, forwardedFor: string | undefined) => string
 }
 
 /** Who calls, by the same two header fields as on the data plane, and whether it calls too often. */
-export function requireCaller({ findCaller, rate }: CallerDeps) {
+export function requireCaller({ findCaller, rate, failures, clientAddress }: CallerDeps) {
   return createMiddleware<ApiEnv>(async function authenticate(c, next) {
     const { rawHeaders, socket } = c.env.incoming
     const credential = readCredential(rawHeaders)
     if (credential.found === 'several') return badRequest(c, 'More than one credential')
     if (credential.found !== 'one') return unauthorised(c)
-    const caller = await findCaller(credential.bearerToken, socket.remoteAddress ?? '')
-    if (caller === undefined) return unauthorised(c)
+    const origin = clientAddress(socket.remoteAddress ?? '', c.req.header('x-forwarded-for'))
+    const caller = await findCaller(credential.bearerToken, origin)
+    if (caller === undefined) {
+      const waitMs = failures?.waitMs(origin) ?? 0
+      if (waitMs > 0) return tooMany(c, waitMs)
+      failures?.add(origin)
+      return unauthorised(c)
+    }
     c.set('caller', caller)
 
-    const { limit, remaining, waitMs } = rate.take(caller.tokenId)
+    const taken = rate.take(caller.tokenId, caller.rate)
+    if (taken === undefined) return next()
+    const { limit, remaining, waitMs } = taken
     c.header('X-RateLimit-Limit', String(limit))
     c.header('X-RateLimit-Remaining', String(remaining))
     return waitMs > 0 ? tooMany(c, waitMs) : next()

@@ -32,19 +32,23 @@ export interface CachedLookupDeps {
 /** A lookup around a lookup: memory over a shared cache over the store. What is in memory and still true comes at once. */
 export function createCachedLookup(deps: CachedLookupDeps): Lookup {
   const { under, shared, clock, maxEntries } = deps
-  const cache = <T>(source: Source<T>) =>
-    createCache(deps, createMemory<T>(clock, { maxPositives: maxEntries }), source)
+  const credentials = createMemory<Credential>(clock, { maxPositives: maxEntries })
+  const domains = createMemory<DomainRecord>(clock, { maxPositives: maxEntries })
   return {
-    findCredential: cache<Credential>({
+    findCredential: createCache(deps, credentials, {
       read: (digest) => under.findCredential(digest),
       readShared: shared && ((digest) => shared.findCredential(digest)),
       keepShared: shared && ((digest, sighting) => shared.keepCredential(digest, sighting)),
     }),
-    findDomain: cache<DomainRecord>({
+    findDomain: createCache(deps, domains, {
       read: (name) => under.findDomain(name),
       readShared: shared && ((name) => shared.findDomain(name)),
       keepShared: shared && ((name, sighting) => shared.keepDomain(name, sighting)),
     }),
+    holdsCredential(digest) {
+      const kept = credentials.get(digest)
+      return kept?.value !== undefined && deps.judge(kept) === 'believed'
+    },
   }
 }
 

@@ -22,7 +22,7 @@ const lifetimeMs = 3_600_000
 /** After Redis failed it is left alone for so long: one that hangs costs a time-out now and then, not each time. */
 const pauseMs = 1_000
 /** Changes with the form of what is kept. */
-const version = 'v1'
+const version = 'v2'
 
 /**
  * Sightings in Redis, for all nodes of a fleet. It may be flushed, restored from an old copy, or written to by anybody:

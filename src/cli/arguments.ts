@@ -1,6 +1,7 @@
 import { normaliseDomain } from '../core/domain.ts'
 import { parseDuration } from '../core/duration.ts'
 import type { AccessLevel, DomainRecord } from '../core/grants.ts'
+import { parseRate, type RateText } from '../core/rate.ts'
 import { nameProblem } from '../core/token-name.ts'
 import type { Account, GrantRequest, IdempotencyKey } from '../service/ports.ts'
 import { type CommandContext, CommandFailed, type OptionValues, UsageError } from './command.ts'
@@ -33,6 +34,13 @@ export function readDuration(text: string): number {
   const ms = parseDuration(text)
   if (ms === undefined) throw new UsageError(`"${text}" is not a duration such as 12h, 30m or 0`)
   return ms
+}
+
+/** As it is kept: `300/10s`, `off`, or null for the usual rate. */
+export function readTokenRate(text: string): RateText {
+  if (text === 'usual') return null
+  if (text === 'off' || parseRate(text) !== undefined) return text
+  throw new UsageError(`"${text}" is not a rate such as 300/10s, nor off, nor usual`)
 }
 
 /** An ISO 8601 instant in the future, or `never`. Answers milliseconds since the epoch, or null. */

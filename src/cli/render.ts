@@ -17,6 +17,7 @@ export function tokenJson(token: TokenRecord, now: number) {
       access_level: accessLevelNumber[level],
     })),
     account_id: token.accountId,
+    rate: token.rate,
     created_at: isoOrNull(token.createdAt),
     standing: standing(token, now),
     reset_at: isoOrNull(token.resetAt),
@@ -97,6 +98,7 @@ export function tokenText(token: TokenRecord, now: number): string {
     ['Access', accessText(token)],
     ['Created by', token.createdBy],
     ['Ends', endText(token, now)],
+    ...(token.rate === null ? [] : [['Rate', token.rate]]),
     ...(token.successorId === null ? [] : [['Replaced by', `token ${token.successorId}`]]),
   ])
 }

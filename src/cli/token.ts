@@ -10,6 +10,7 @@ import {
   readId,
   readIdempotencyKey,
   readName,
+  readTokenRate,
 } from './arguments.ts'
 import { type Command, type CommandContext, CommandFailed } from './command.ts'
 import { unwrap, withReceipt } from './refusal.ts'
@@ -173,6 +174,17 @@ export const tokenCommands: readonly Command[] = [
       }
       const wanted = await readGrants(context, token.accountId)
       const changed = await operations.revoke.replaceGrants(token.id, wanted, actor)
+      return showChanged(changed, context)
+    },
+  },
+  {
+    name: 'token rate',
+    about: 'Let a token send this often: 300/10s, off for no limit, or usual as all others',
+    positionals: ['ID', 'RATE'],
+    async run(context) {
+      const { operations, positionals, actor } = context
+      const rate = readTokenRate(positionals[1] ?? '')
+      const changed = await operations.revoke.editToken({ tokenId: tokenId(context), rate }, actor)
       return showChanged(changed, context)
     },
   },

@@ -1,5 +1,6 @@
 import type { Denial } from './denial.ts'
 import { administersDomain, type DomainRecord, type Grant } from './grants.ts'
+import type { Rate } from './rate.ts'
 import { endsAt, type Standing, standing, type TokenTimes } from './standing.ts'
 
 /** Our record behind a bearer token. */
@@ -7,6 +8,8 @@ export interface Credential extends TokenTimes {
   readonly tokenId: number
   readonly accountId: number
   readonly grants: readonly Grant[]
+  /** How often it may call: of its own, null for as often as it likes, undefined for what is usual. */
+  readonly rate?: Rate | null | undefined
 }
 
 /** Who the token was issued to, proven. Exists only inside an allowed decision. */
@@ -16,6 +19,8 @@ export interface Principal {
   readonly standing: Exclude<Standing, 'expired'>
   /** When the token stops being accepted, or null. */
   readonly endsAt: number | null
+  /** As of its credential. */
+  readonly rate?: Rate | null | undefined
 }
 
 export type Decision = { readonly allowed: true; readonly principal: Principal } | Denial
@@ -38,7 +43,7 @@ export function decide(
   now: number,
 ): Decision {
   if (credential === undefined) return { allowed: false, reason: 'unknown-token' }
-  const { tokenId, accountId } = credential
+  const { tokenId, accountId, rate } = credential
   const current = standing(credential, now)
   if (current === 'expired') return { allowed: false, reason: 'expired-token', tokenId }
 
@@ -48,7 +53,7 @@ export function decide(
   }
   return {
     allowed: true,
-    principal: { tokenId, accountId, standing: current, endsAt: endsAt(credential) },
+    principal: { tokenId, accountId, standing: current, endsAt: endsAt(credential), rate },
   }
 }
 

@@ -8,6 +8,8 @@ export type DenialReason =
   | 'unknown-token'
   | 'expired-token'
   | 'wrong-username'
+  | 'too-many-failures'
+  | 'too-many-calls'
   | 'unknown-domain'
   | 'unverified-domain'
   | 'not-domain-admin'
@@ -20,6 +22,10 @@ export interface Denial {
   readonly domain?: string
   /** The credential it is about, for the log; never shown to the client. */
   readonly tokenId?: number
+  /** For the reasons that pass: after how long it may be tried again. */
+  readonly waitMs?: number
+  /** How often this client has failed lately, this time included. */
+  readonly failures?: number
 }
 
 /** Reasons that say the credential itself is no good, as opposed to what it may do. */
@@ -30,10 +36,12 @@ export function isCredentialDenial(reason: DenialReason): boolean {
     case 'unknown-token':
     case 'expired-token':
     case 'wrong-username':
+    case 'too-many-failures':
       return true
     case 'unknown-domain':
     case 'unverified-domain':
     case 'not-domain-admin':
+    case 'too-many-calls':
       return false
   }
 }

@@ -28,6 +28,8 @@ export class Undecided extends Error {
 export interface Authenticator {
   /** Reads a bearer token as presented. Unproven: it still has to be asked about. */
   present(bearerToken: string): PresentedToken
+  /** Whether the token's record is at hand, so that to ask costs nothing. */
+  knows(digest: Digest): boolean
   /**
    * May the holder of this token send as every one of these domains (A-labels), now? Without domains: is it alive?
    * At once when all of it is in memory. Throws, or rejects, when the gate cannot find out, which is never a denial.
@@ -124,6 +126,7 @@ export function createAuthenticator({
 
   return {
     present: (bearerToken) => parseToken(bearerToken, tokenPrefix),
+    knows: (digest) => lookup.holdsCredential?.(digest) ?? false,
 
     authorise: (digest, senders) => settle(digest, senders, (facts) => judge(senders, facts)),
 

@@ -1,4 +1,5 @@
 import type { Holder } from '../core/authority.ts'
+import type { Rate } from '../core/rate.ts'
 import type { Authenticator } from './authenticate.ts'
 import type { Outcome } from './confirm.ts'
 import type { Actor, IdempotencyKey, Registry } from './ports.ts'
@@ -9,6 +10,8 @@ export interface Caller extends Holder {
   readonly name: string
   /** Where the call came from, for the audit trail. */
   readonly origin: string
+  /** How often it may call, as its credential has it. */
+  readonly rate?: Rate | null | undefined
 }
 
 /**
@@ -36,7 +39,7 @@ export function createCallers({ registry, authenticator }: CallersDeps) {
     const token = await registry.getToken(verdict.principal.tokenId)
     if (token === undefined) return undefined
     const { id: tokenId, name, accountId, grants } = token
-    return { tokenId, name, accountId, grants, origin }
+    return { tokenId, name, accountId, grants, origin, rate: verdict.principal.rate }
   }
 }
 

@@ -78,6 +78,10 @@ function ruleOf(decision: Decision, domain: string): string {
       return 'the token is past its expiry or the end of its reset window'
     case 'wrong-username':
       return 'the SMTP user name is not one of those accepted'
+    case 'too-many-failures':
+      return 'the client failed to authenticate too often lately'
+    case 'too-many-calls':
+      return 'the token is used more often than its rate allows'
     case 'unknown-domain':
       return `${domain} belongs to no account; subdomains are domains of their own`
     case 'unverified-domain':

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import { administersAccount, manages, ofDomain, sees, seesDomain } from '../core/authority.ts'
 import { decide } from '../core/decide.ts'
 import type { AccessLevel, DomainRecord } from '../core/grants.ts'
+import { ownRate } from '../core/rate.ts'
 import type { Authenticator } from './authenticate.ts'
 import type { Caller } from './callers.ts'
 import { type Explanation, explanationOf, notAnAddress, senderDomain } from './explain.ts'
@@ -77,7 +78,7 @@ export function createManagedAccount({ registry, authenticator, clock }: Managed
       const token = await findToken(caller, asked)
       const { value } = await registry.findDomain(name)
       const record = value !== undefined && seesDomain(caller, value) ? value : undefined
-      const credential = token && { ...token, tokenId: token.id }
+      const credential = token && { ...token, tokenId: token.id, rate: ownRate(token.rate) }
       return explanationOf(decide(credential, [{ name, record }], clock.now()), name)
     },
   }

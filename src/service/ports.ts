@@ -1,6 +1,7 @@
 import type { Holder } from '../core/authority.ts'
 import type { Credential, Principal } from '../core/decide.ts'
 import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
+import type { Rate, RateText } from '../core/rate.ts'
 import type { Moment, Sighting } from '../core/sighting.ts'
 import type { TokenTimes } from '../core/standing.ts'
 import type { Digest } from '../core/token.ts'
@@ -18,6 +19,8 @@ export interface Lookup {
   findCredential(digest: Digest): Answer<Credential>
   /** `name` in A-labels, lower case. */
   findDomain(name: string): Answer<DomainRecord>
+  /** Whether a credential is at hand that is still true. Left out by those that keep none. */
+  holdsCredential?(digest: Digest): boolean
 }
 
 /** Whether this node may decide at all, and on what. Asked synchronously, in the turn in which a decision takes effect. */
@@ -55,6 +58,8 @@ export interface TokenRecord extends TokenTimes {
   /** When it was reset, and the token that replaced it; null unless its reset window runs or is over. */
   readonly resetAt: number | null
   readonly successorId: number | null
+  /** `150/10s`, `off`, or null for the usual rate. */
+  readonly rate: RateText
 }
 
 /** What is kept of a freshly minted token. `sealed` is a JWE that only the control plane opens, or null. */
@@ -201,12 +206,13 @@ export interface Registry {
     /** Only those with a grant on one of these domains. */
     readonly onDomains?: readonly number[] | undefined
   }): Promise<TokenRecord[]>
-  /** Changes name and permissions together. What the permissions become is decided on what they are by then. */
+  /** Changes name, permissions and rate together. What the permissions become is decided on what they are by then. */
   editToken(
     request: ChangeRequest & {
       tokenId: number
       name?: string | undefined
       grants?: ((current: readonly Grant[]) => readonly GrantRequest[]) | undefined
+      rate?: RateText | undefined
     },
   ): Promise<Change<TokenRecord>>
   /** Replaces the whole set of grants. */
@@ -251,11 +257,45 @@ export interface Registry {
 
 /** How often a token may call. */
 export interface RateLimit {
-  /** Counts one call. `waitMs` is 0 when it may be served; else when the next one may be. */
-  take(tokenId: number): {
-    readonly limit: number
-    readonly remaining: number
-    readonly waitMs: number
+  /**
+   * Counts one call; `own` is the token's own rate, null for none, undefined for the usual one. `waitMs` is 0 when it may be
+   * served, else when the next one may be. Undefined when nothing is counted.
+   */
+  take(
+    tokenId: number,
+    own: Rate | null | undefined,
+  ): { readonly limit: number; readonly remaining: number; readonly waitMs: number } | undefined
+}
+
+/** How often clients may fail to authenticate. Never throws: who cannot be counted is not limited. */
+export interface AuthFailures {
+  /** 0 while this client may fail; else for how long its budget is spent. */
+  waitMs(remoteAddress: string): number
+  /** Counts a failure; answers how many this client has had in this window. */
+  add(remoteAddress: string): number
+}
+
+/** Lets few in at a time; the others wait in a line that is short. */
+export interface Turnstile {
+  /** Undefined, at once, when the line is full. */
+  pass<T>(work: () => T | Promise<T>): Promise<T> | undefined
+}
+
+/** How many may be there at once, by key. */
+export interface Seats {
+  /** Undefined when all are taken; else how to give it back, where a second call does nothing. */
+  take(key: string): (() => void) | undefined
+}
+
+/** Memory for bodies that are being read or forwarded. */
+export interface BodyMemory {
+  /** Bytes, of all accounts. */
+  held(): number
+  open(accountId: number): {
+    /** False when there is no room for so many bytes more. */
+    take(bytes: number): boolean
+    /** Gives everything back. */
+    release(): void
   }
 }
 

@@ -32,7 +32,7 @@ export function createRevoke({ registry, confirm, clock }: RevokeDeps) {
     replaceGrants: (tokenId: number, grants: readonly GrantRequest[], actor: Actor) =>
       confirmed(confirm, registry.replaceGrants({ tokenId, grants, actor, at: clock.now() })),
 
-    /** Changes name and permissions together. */
+    /** Changes name, permissions and rate together. */
     editToken: (
       request: Omit<Parameters<Registry['editToken']>[0], 'actor' | 'at'>,
       actor: Actor,

@@ -35,8 +35,15 @@ export async function recordAudit({ db }: WriteTransaction, event: NewAuditEvent
 }
 
 /** What the trail says of a token: never anything that opens it. */
-export function auditedToken({ name, grants, expiresAt, windowEndsAt, successorId }: TokenRecord) {
-  return { name, grants, expiresAt, windowEndsAt, successorId }
+export function auditedToken({
+  name,
+  grants,
+  expiresAt,
+  windowEndsAt,
+  successorId,
+  rate,
+}: TokenRecord) {
+  return { name, grants, expiresAt, windowEndsAt, successorId, rate }
 }
 
 export function createAuditTrail({ reader }: { readonly reader: Kysely<Schema> }) {

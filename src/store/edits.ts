@@ -1,4 +1,5 @@
 import type { Grant } from '../core/grants.ts'
+import type { RateText } from '../core/rate.ts'
 import { revocationKey } from '../core/revocation-key.ts'
 import type { GrantRequest, Registry } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
@@ -11,17 +12,19 @@ import { checkGrants, holdToken, insertGrants, searchText } from './token-rows.t
 
 type EditRequest = Parameters<Registry['editToken']>[0]
 
-/** Changes of a token that lives on: its name and its permissions, together or not at all. */
+/** Changes of a token that lives on: its name, its permissions and its rate, together or not at all. */
 export function createEditRegistry(
   database: Database,
 ): Pick<Registry, 'editToken' | 'replaceGrants'> {
   const editToken = (request: EditRequest) =>
     change(database, async (transaction) => {
-      const { tokenId, name, actor, at } = request
+      const { tokenId, name, rate, actor, at } = request
       const before = await holdTokenFor(transaction, tokenId, request)
       if (request.grants !== undefined) await setGrants(transaction, request, request.grants)
       if (name !== undefined) await setName(transaction, tokenId, name, before.record.lastFour)
+      if (rate !== undefined) await setRate(transaction, tokenId, rate)
       const { record: after, digest } = await holdToken(transaction, tokenId)
+      const rerated = before.record.rate !== after.rate
       const regranted = !sameGrants(before.record.grants, after.grants)
       const event = {
         at,
@@ -34,12 +37,15 @@ export function createEditRegistry(
       if (before.record.name !== after.name) {
         await recordAudit(transaction, { ...event, action: 'token.renamed' })
       }
-      if (!regranted) {
-        // No node knows names. Permissions that are as they were are a repeated call, which waits like the first.
-        const epoch = request.grants === undefined ? null : await currentEpoch(transaction)
-        return { value: after, epoch }
+      if (rerated) await recordAudit(transaction, { ...event, action: 'token.rate_changed' })
+      if (regranted) {
+        await recordAudit(transaction, { ...event, action: 'token.permissions_changed' })
       }
-      await recordAudit(transaction, { ...event, action: 'token.permissions_changed' })
+      if (!regranted && !rerated) {
+        // No node knows names. What is as it was is a repeated call, which waits like the first.
+        const isName = request.grants === undefined && rate === undefined
+        return { value: after, epoch: isName ? null : await currentEpoch(transaction) }
+      }
       return {
         value: after,
         epoch: await takeEpoch(transaction, [revocationKey.token(digest)], at),
@@ -77,6 +83,10 @@ async function setName({ db }: WriteTransaction, tokenId: number, name: string, 
     .set({ name, search_text: searchText(name, lastFour) })
     .where('id', '=', tokenId)
     .execute()
+}
+
+async function setRate({ db }: WriteTransaction, tokenId: number, rate: RateText) {
+  await db.updateTable('tokens').set({ rate }).where('id', '=', tokenId).execute()
 }
 
 function sameGrants(before: readonly unknown[], after: readonly unknown[]): boolean {

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import { ownRate } from '../core/rate.ts'
 import { credentialSighting, domainSighting } from '../core/sighting.ts'
 import type { Lookup } from '../service/ports.ts'
 import type { Schema } from './schema.ts'
@@ -17,6 +18,7 @@ export function createLookup({ reader }: { readonly reader: Kysely<Schema> }): L
         .leftJoin('grants', 'grants.token_id', 'tokens.id')
         .select(['revocation_clock.era', 'revocation_clock.epoch'])
         .select(['tokens.id', 'tokens.account_id', 'tokens.expires_at', 'tokens.window_ends_at'])
+        .select('tokens.rate')
         .select(['grants.domain_id', 'grants.level'])
         .execute()
       const [first] = rows
@@ -28,6 +30,7 @@ export function createLookup({ reader }: { readonly reader: Kysely<Schema> }): L
         accountId: account_id,
         expiresAt: first.expires_at,
         windowEndsAt: first.window_ends_at,
+        rate: ownRate(first.rate),
         // A token without grants has one row, with nulls for the grant.
         grants: rows.flatMap(({ domain_id, level }) =>
           level === null ? [] : [grantOf({ domain_id, level }, account_id)],

@@ -5,6 +5,7 @@ import { createFleetTables } from './migrations/0002-fleet.ts'
 import { createIdempotencyKeys } from './migrations/0003-idempotency.ts'
 import { addTombstoneAccounts } from './migrations/0004-tombstone-accounts.ts'
 import { indexTokenLists } from './migrations/0020-token-lists.ts'
+import { addTokenRates } from './migrations/0040-token-rates.ts'
 import type { Database, Dialect } from './schema.ts'
 
 /** Every migration by its name, forward only, in order. */
@@ -15,6 +16,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0003-idempotency': { up: createIdempotencyKeys },
     '0004-tombstone-accounts': { up: addTombstoneAccounts },
     '0020-token-lists': { up: indexTokenLists },
+    '0040-token-rates': { up: addTokenRates },
   }
 }
 

@@ -32,6 +32,7 @@ export function createResetRegistry(database: Database): ResetRegistry {
           at,
           expiresAt: expiresAt === undefined ? before.expiresAt : expiresAt,
           grants: before.grants,
+          rate: before.rate,
         })
         const old = await setWindow(transaction, before, {
           resetAt: at,

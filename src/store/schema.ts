@@ -32,6 +32,8 @@ export interface Schema {
     reset_at: number | null
     window_ends_at: number | null
     successor_id: number | null
+    /** `150/10s`, `off`, or null for the usual rate. */
+    rate: string | null
     /** What searches look in, folded. */
     search_text: string
   }

@@ -22,6 +22,7 @@ const tokenColumns = [
   'reset_at',
   'window_ends_at',
   'successor_id',
+  'rate',
 ] as const
 
 /** A token inside a transaction: its record, and the digest by which the revocation log names it. */
@@ -91,6 +92,7 @@ interface NewToken {
   readonly at: number
   readonly expiresAt: number | null
   readonly grants: readonly GrantRequest[]
+  readonly rate?: string | null
 }
 
 /** A new token with its grants. Its name may carry its id, which only the insert gives. */
@@ -111,6 +113,7 @@ export async function insertToken({ db }: WriteTransaction, token: NewToken): Pr
       window_ends_at: null,
       successor_id: null,
       search_text: '',
+      rate: token.rate ?? null,
     })
     .returning('id')
     .executeTakeFirstOrThrow()
@@ -190,6 +193,7 @@ function tokenRecord(row: TokenRow, grants: readonly GrantRow[]): TokenRecord {
     accountId: row.account_id,
     name: row.name,
     lastFour: row.last_four,
+    rate: row.rate,
     createdBy: row.created_by,
     createdAt: row.created_at,
     expiresAt: row.expires_at,

@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createApi, type Management } from '../../src/admin/api.ts'
+import { createTokenRate } from '../../src/limits/token-rate.ts'
+import { createWindowCounts } from '../../src/limits/window-counts.ts'
 import type { Caller } from '../../src/service/callers.ts'
 import type { Receipt, TokenRecord } from '../../src/service/ports.ts'
-import { createTokenRate } from '../../src/service/token-rate.ts'
 import { readDescription } from '../helpers/api-description.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
@@ -28,6 +29,7 @@ const record: TokenRecord = {
   windowEndsAt: null,
   resetAt: null,
   successorId: null,
+  rate: null,
 }
 const pending: Receipt = {
   epoch: 12,
@@ -42,11 +44,13 @@ const done = <T>(value: T) => ({ done: true, value, receipt: pending }) as const
 /** Answers every change with the same outcome. */
 function apiOf(tokens: object, findCaller: Management['findCaller'] = async () => caller) {
   const clock = createFakeClock()
-  const rate = createTokenRate(clock)
+  const counts = createWindowCounts({ clock, maxKeys: 10 })
+  const rate = createTokenRate(counts, { limit: 150, windowMs: 10_000 })
+  const limits = { rate, clientAddress: (address: string) => address }
   const management = { findCaller, tokens, domains: {}, account: {} } as unknown as Management
   const faults: unknown[] = []
   const log = { error: (fault: unknown) => faults.push(fault) } as never
-  const app = createApi({ management, rate, clock, log, version: 'test' })
+  const app = createApi({ management, limits, clock, log, version: 'test' })
 
   async function ask(method: string, path: string, body = '') {
     const incoming = Object.assign(Readable.from([Buffer.from(body)]), {

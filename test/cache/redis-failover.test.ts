@@ -36,7 +36,7 @@ describe('a primary that Sentinel replaces', () => {
           const fresh = `fresh-${asked++}`
           one.store.allow(fresh, ['acme.test'])
           expect((await one.find(fresh)).value).toBeDefined()
-          return promoted.exists(`postern:v1:test:token:${digestToken(fresh)}`)
+          return promoted.exists(`postern:v2:test:token:${digestToken(fresh)}`)
         }, limit)
         .toBe(1)
       // It hears again: what it may have missed, and what is announced from now on.

@@ -108,7 +108,7 @@ describe('what Redis answers', () => {
     await gate.settled()
     const client = group.client()
     const [own, others] = [token, 'other-token'].map(
-      (t) => `postern:v1:test:token:${digestToken(t)}`,
+      (t) => `postern:v2:test:token:${digestToken(t)}`,
     )
     await client.set(own ?? '', (await client.get(others ?? '')) ?? '')
     const other = await createGate(group)
@@ -136,7 +136,7 @@ describe('what Redis answers', () => {
   test('is read again when the token was deleted since, also when an old copy comes back', async () => {
     const gate = await share(group)
     const client = group.client()
-    const key = `postern:v1:test:token:${digestToken(token)}`
+    const key = `postern:v2:test:token:${digestToken(token)}`
     const old = (await client.get(key)) ?? ''
     gate.revoke(token)
     await client.set(key, old)
@@ -151,7 +151,7 @@ describe('what Redis answers', () => {
     await group.servers[0]?.kill()
     await group.servers[0]?.start()
     await gate.settled()
-    const key = `postern:v1:test:token:${digestToken(token)}`
+    const key = `postern:v2:test:token:${digestToken(token)}`
     expect(await group.client().exists(key)).toBe(1)
     expect((await gate.find(token)).value).toBeUndefined()
   })

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { OutcomeUnknown } from '../../src/core/outcome-unknown.ts'
 import { createRevoke } from '../../src/service/revoke.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
+import { migrations } from '../helpers/migrations.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { actor, done, minted, onDomain, start } from './store.contract.ts'
 
@@ -60,13 +61,8 @@ describe('SQLite', () => {
     const url = `sqlite:${newFile()}`
     const stores = await Promise.all([openStore(url), openStore(url), openStore(url)])
     const applied = await Promise.all(stores.map((store) => store.migrate()))
-    expect(applied.flat()).toEqual([
-      '0001-tokens',
-      '0002-fleet',
-      '0003-idempotency',
-      '0004-tombstone-accounts',
-      '0020-token-lists',
-    ])
+    // Each of them once, by whichever came first.
+    expect(applied.flat()).toEqual(migrations)
     for (const store of stores) await store.close()
   })
 

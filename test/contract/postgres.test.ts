@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/store/store.ts'
+import { migrations } from '../helpers/migrations.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { apiContract } from './api.contract.ts'
 import { fleetContract } from './fleet.contract.ts'
@@ -94,13 +95,7 @@ describe('PostgreSQL', () => {
     const url = await postgres.createDatabase()
     const stores = await Promise.all(Array.from({ length: 6 }, () => openStore(url)))
     const applied = await Promise.all(stores.map((store) => store.migrate()))
-    expect(applied.flat()).toEqual([
-      '0001-tokens',
-      '0002-fleet',
-      '0003-idempotency',
-      '0004-tombstone-accounts',
-      '0020-token-lists',
-    ])
+    expect(applied.flat()).toEqual(migrations)
     await Promise.all(stores.map((store) => store.close()))
   })
 })

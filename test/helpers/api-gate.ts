@@ -21,7 +21,7 @@ export const onOtherDomain = { resource_type: 'domain', resource_id: 2, access_l
 
 /** Account 1 has acme.test (domain 1, token 1) and acme.example (2, 2); account 2 has other.test (3, 3). */
 export async function startApiGate(settings: Record<string, string> = {}): Promise<ApiGate> {
-  const place = createWorkplace(settings)
+  const place = createWorkplace({ POSTERN_TOKEN_RATE: '150/10s', ...settings })
   await place.json('account', 'create', 'Acme')
   await place.json('domain', 'add', 'acme.test')
   await place.json('domain', 'add', 'acme.example')

@@ -58,6 +58,9 @@ export function createWorkplace(settings: Record<string, string> = {}): Workplac
     PATH: process.env.PATH ?? '',
     HOME: folder,
     NODE_COMPILE_CACHE: compileCache,
+    // Tests ask more often than people do.
+    POSTERN_TOKEN_RATE: 'off',
+    POSTERN_AUTH_FAILURE_LIMIT: 'off',
     ...settings,
   }
   const running: RunningProgram[] = []

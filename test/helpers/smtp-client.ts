@@ -19,10 +19,10 @@ export interface SmtpClient {
   ended(): Promise<string>
 }
 
-/** `address` is `host:port`. The greeting has been read. */
+/** `address` is `host:port`. The greeting has been read; `preamble` is what a proxy says before it. */
 export async function connectSmtp(
   address: string,
-  { implicitTls = false } = {},
+  { implicitTls = false, preamble = '' } = {},
 ): Promise<SmtpClient> {
   const [host = '', port] = address.split(':')
   const to = { host, port: Number(port) }
@@ -88,6 +88,7 @@ export async function connectSmtp(
   }
 
   listen()
+  if (preamble !== '') socket.write(preamble)
   return { ...client, greeting: await reply() }
 }
 

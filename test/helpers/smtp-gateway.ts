@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest'
-import { createSmtpGateway, type SmtpGatewayOptions } from '../../smtp/server.ts'
+import { createSmtpGateway, type SmtpGatewayOptions, type SmtpLimits } from '../../smtp/server.ts'
 import { createAssertionSigner } from '../../src/assertion/signer.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/log.ts'
@@ -12,7 +12,11 @@ import { createTestKeyRing } from './key-ring.ts'
 export async function startSmtpGateway(
   lookup: Lookup,
   relayPort: number,
-  { trust, ...more }: Partial<SmtpGatewayOptions> & { readonly trust?: Trust } = {},
+  {
+    trust,
+    limits,
+    ...more
+  }: Partial<SmtpGatewayOptions> & { readonly trust?: Trust; readonly limits?: SmtpLimits } = {},
 ) {
   const logged: Record<string, unknown>[] = []
   const log = createLog('debug', { write: (line) => logged.push(JSON.parse(line)) })
@@ -30,6 +34,7 @@ export async function startSmtpGateway(
       clock,
       log,
       metrics: createMetrics(),
+      limits,
     },
     {
       listeners: [{ host: '127.0.0.1', port: 0, implicitTls: false, stream: 'transactional' }],

@@ -1,11 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
-import { expect, test } from 'vitest'
+import { PassThrough, Readable } from 'node:stream'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { readBody } from '../../middleware/body.ts'
 
 function read(pieces: Iterable<Buffer>, onChunk = (_chunk: Buffer) => true) {
   const incoming = Object.assign(Readable.from(pieces), { headers: {} })
-  return readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, 50_000_000, onChunk)
+  return readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
+    limit: 50_000_000,
+    onChunk,
+  })
 }
 
 function* piecesOf(bytes: Buffer, length: number) {
@@ -50,3 +53,48 @@ test.each([1, 65_536])(
     expect(most).toBeLessThan(3 * 65_536)
   },
 )
+
+describe('a body that comes slowly', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  function stage() {
+    vi.useFakeTimers()
+    const incoming = Object.assign(new PassThrough(), { headers: {} })
+    const reading = readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
+      limit: 1_000_000,
+    })
+    return { incoming, reading }
+  }
+
+  test('a byte at a time is given up, however many there are', async () => {
+    const { incoming, reading } = stage()
+    const trickle = setInterval(() => incoming.write('x'), 1_000)
+    await vi.advanceTimersByTimeAsync(21_000)
+    expect(await reading).toEqual({ state: 'too-slow' })
+    clearInterval(trickle)
+  })
+
+  test('at the rate of a slow line is read to its end', async () => {
+    const { incoming, reading } = stage()
+    for (let second = 0; second < 200; second++) {
+      incoming.write(Buffer.alloc(600))
+      await vi.advanceTimersByTimeAsync(1_000)
+    }
+    incoming.end()
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await reading).toMatchObject({ state: 'complete' })
+  })
+})
+
+test('a body for which there is no memory is given up at once', async () => {
+  let left = 10
+  const incoming = Object.assign(Readable.from([Buffer.alloc(8), Buffer.alloc(8)]), { headers: {} })
+  const body = await readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
+    limit: 100,
+    take(bytes) {
+      left -= bytes
+      return left >= 0
+    },
+  })
+  expect(body).toEqual({ state: 'no-room' })
+})

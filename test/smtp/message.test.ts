@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createDotStuffing } from '../../smtp/dot-stuffing.ts'
 import { heldBytes } from '../helpers/held-bytes.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
@@ -267,4 +267,34 @@ test('dots are stuffed the same wherever the bytes are cut', () => {
     }),
     { numRuns: 2_000 },
   )
+})
+
+test('a message that does not come is given up after a while, and nothing of it is handed over', async () => {
+  expect(await client.say('MAIL FROM:<a@ok.test>')).toMatch(/^250 /)
+  expect(await client.say('RCPT TO:<b@c.test>')).toMatch(/^250 /)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  expect(await client.say('DATA')).toMatch(/^354 /)
+  client.write('From: a@ok.test\r\n\r\nHalf of')
+  await vi.waitFor(() => expect(relay.arriving()).toBeGreaterThan(0))
+  vi.advanceTimersByTime(181_000)
+  expect(await client.reply()).toBe('421 4.4.2 The message did not arrive in time')
+  expect(relay.messages).toEqual([])
+})
+
+test('whoever does not authenticate in five minutes is shown out, however busy', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const connecting = connectSmtp(gate.address)
+  await vi.waitFor(async () => {
+    vi.advanceTimersByTime(100)
+    await Promise.race([connecting, Promise.reject(new Error('not greeted'))])
+  })
+  const idler = await connecting
+  await idler.say('EHLO idler.test')
+  vi.advanceTimersByTime(300_000)
+  expect(await idler.reply()).toBe('421 4.4.2 Timeout: no authentication')
+  await idler.ended()
+  // A session that did is not touched by that.
+  expect(await client.say('NOOP')).toMatch(/^250 /)
 })

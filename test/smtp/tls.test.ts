@@ -1,6 +1,7 @@
 import nodemailer from 'nodemailer'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import type { RenewableCertificate } from '../../smtp/server.ts'
+import type { RenewableCertificate, SmtpLimits } from '../../smtp/server.ts'
+import { createSeats } from '../../src/limits/seats.ts'
 import { type Certificate, createCertificate } from '../helpers/certificate.ts'
 import { createMemoryLookup } from '../helpers/memory-lookup.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
@@ -15,7 +16,11 @@ let relay: ScriptedRelay
 let gate: Awaited<ReturnType<typeof startSmtpGateway>>
 let renew: (pair: Certificate) => void
 
-async function start(allowInsecureAuth: boolean, tls?: RenewableCertificate) {
+async function start(
+  allowInsecureAuth: boolean,
+  tls?: RenewableCertificate,
+  limits: SmtpLimits = {},
+) {
   const lookup = createMemoryLookup()
   lookup.allow(token, ['ok.test'])
   relay = await startScriptedRelay()
@@ -26,6 +31,7 @@ async function start(allowInsecureAuth: boolean, tls?: RenewableCertificate) {
   gate = await startSmtpGateway(lookup, relay.port, {
     listeners,
     allowInsecureAuth,
+    limits,
     ...(tls !== undefined && { tls }),
   })
 }
@@ -143,4 +149,20 @@ test.each([
   const client = await connectSmtp(gate.address)
   expect(await client.say('EHLO client.test')).toContain('AUTH PLAIN LOGIN')
   expect(await client.say(plain(token))).toMatch(/^235 /)
+})
+
+test('a connection gives its seats back when it closes, also after STARTTLS', async () => {
+  await start(false, renewable(), { clientSeats: createSeats(1), accountSeats: createSeats(1) })
+  async function session() {
+    const client = await connectSmtp(gate.address)
+    if (!client.greeting.startsWith('220 ')) return client.greeting
+    await client.say('EHLO client.test')
+    await client.say('STARTTLS')
+    await client.upgrade()
+    await client.say('EHLO client.test')
+    const reply = await client.say(plain(token))
+    client.socket().destroy()
+    return reply
+  }
+  for (let i = 0; i < 3; i++) await expect.poll(session, { timeout: 5_000 }).toMatch(/^235 /)
 })

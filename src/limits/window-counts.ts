@@ -1,0 +1,78 @@
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
+import type { Rate } from '../core/rate.ts'
+
+/** Adds to a count that processes share, and answers what it then is. */
+export type ShareCount = (key: string, amount: number, lifetimeMs: number) => Promise<number>
+
+export interface WindowCountsDeps {
+  /** Corrected to the database's, so that processes agree on where a window begins. */
+  readonly clock: Pick<Clock, 'now'>
+  readonly share?: ShareCount | undefined
+  /** So many counts are kept; the one that was not used for longest is forgotten. */
+  readonly maxKeys: number
+}
+
+/** Counts by key in fixed windows, at once and in this process; what others count is learned in the background. */
+export interface WindowCounts {
+  /** Counts one, and answers how many there are in this window. */
+  add(key: string, rate: Rate): number
+  /** Until the window ends. */
+  msLeft(rate: Rate): number
+}
+
+interface Count {
+  readonly window: number
+  /** Of this process; `shared` of them are in what others know, too. */
+  own: number
+  shared: number
+  others: number
+  isSharing: boolean
+}
+
+/** A count goes to the others when it has grown by this share of the limit: none of them can let through much more. */
+const heldBack = 0.02
+
+export function createWindowCounts({ clock, share, maxKeys }: WindowCountsDeps): WindowCounts {
+  const counts = new LRUCache<string, Count>({ max: maxKeys })
+
+  const windowOf = ({ windowMs }: Rate) => Math.floor(clock.now() / windowMs)
+
+  function current(key: string, rate: Rate): Count {
+    const window = windowOf(rate)
+    const kept = counts.get(key)
+    if (kept?.window === window) return kept
+    const count = { window, own: 0, shared: 0, others: 0, isSharing: false }
+    counts.set(key, count)
+    return count
+  }
+
+  /** One exchange at a time: what is counted meanwhile goes with the next. Nobody waits for it. */
+  async function exchange(key: string, count: Count, { limit, windowMs }: Rate, by: ShareCount) {
+    const least = Math.max(1, Math.floor(limit * heldBack))
+    count.isSharing = true
+    try {
+      while (count.own - count.shared >= least) {
+        const amount = count.own - count.shared
+        const total = await by(`${key}:${windowMs}:${count.window}`, amount, 2 * windowMs)
+        count.shared += amount
+        if (Number.isSafeInteger(total)) count.others = Math.max(0, total - count.shared)
+      }
+    } catch {
+      // Then everyone counts alone; the next one tries again.
+    } finally {
+      count.isSharing = false
+    }
+  }
+
+  return {
+    add(key, rate) {
+      const count = current(key, rate)
+      count.own += 1
+      if (share !== undefined && !count.isSharing) void exchange(key, count, rate, share)
+      return count.own + count.others
+    },
+
+    msLeft: (rate) => (windowOf(rate) + 1) * rate.windowMs - clock.now(),
+  }
+}
