@@ -47,6 +47,8 @@ export function createAuth({ usernames, senders, accountSeats }: AuthDeps) {
 
   function takeSeat(session: Session, { accountId }: Principal) {
     if (accountSeats === undefined || session.closed) return
+    // STARTTLS makes a client that has signed in do so again (RFC 3207 §4.2).
+    session.onClose()
     const leave = accountSeats.take(String(accountId))
     if (leave === undefined) throw new SmtpRefusal(tooManyConnections)
     session.onClose = leave

@@ -57,15 +57,15 @@ export class GateServer extends SMTPServer {
     const leave = this.#seats?.take(options?.remoteAddress ?? socket.remoteAddress ?? '')
     if (this.#seats !== undefined && leave === undefined) return turnAway(socket)
     const connection = new GateConnection(this, socket, options)
-    const deadline = setTimeout(() => connection.endUnlessAuthenticated(), authDeadlineMs)
-    connection.onGone = () => {
-      clearTimeout(deadline)
-      leave?.()
-    }
     this.connections.add(connection)
     connection.on('error', (error) => this._onError(error))
     connection.on('connect', (client) => this._onClientConnect(client))
     connection.init()
+    const deadline = setTimeout(() => connection.endUnlessAuthenticated(), authDeadlineMs)
+    connection.onClosed = () => {
+      clearTimeout(deadline)
+      leave?.()
+    }
   }
 
   /** Accepts nothing new, ends idle connections now and the others after the transaction that they are in. */
@@ -110,8 +110,8 @@ class GateConnection extends SMTPConnection {
   readonly #gate: GateServer
   #hidesAuth = false
   #takesMessage = false
-  /** Called when the socket has closed, also one that STARTTLS took over, which loses all listeners but smtp-server's own. */
-  onGone = () => {}
+  /** Not a listener of the socket: STARTTLS takes those away. */
+  onClosed = () => {}
 
   constructor(
     server: GateServer,
@@ -127,11 +127,6 @@ class GateConnection extends SMTPConnection {
     if (!this.#inTransaction() && !this._handlerPending) this.end()
   }
 
-  override _onClose() {
-    super._onClose()
-    this.onGone()
-  }
-
   endUnlessAuthenticated() {
     if (this.session.user) return
     this.send(421, '4.4.2 Timeout: no authentication')
@@ -141,6 +136,11 @@ class GateConnection extends SMTPConnection {
   end() {
     this.send(421, shuttingDown)
     this.close()
+  }
+
+  override _onCloseEvent(hadError?: boolean) {
+    super._onCloseEvent(hadError)
+    this.onClosed()
   }
 
   #inTransaction(): boolean {

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { createCertificate } from '../helpers/certificate.ts'
 import {
   createOutageBench,
   type OutageBench,
@@ -39,6 +42,14 @@ async function post(
     retryAfter: answer.headers.get('retry-after'),
     body: await answer.json(),
   }
+}
+
+function writeCertificate(folder: string) {
+  const { cert, key } = createCertificate()
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+  writeFileSync(certFile, cert)
+  writeFileSync(keyFile, key)
+  return { POSTERN_TLS_CERT: certFile, POSTERN_TLS_KEY: keyFile }
 }
 
 describe('failed authentications', () => {
@@ -200,6 +211,29 @@ describe('on one gate', () => {
     const metrics = await (await fetch(`${gate.ready.admin}/metrics`)).text()
     expect(metrics).toMatch(/postern_limited_total\{limit="client-connections"\} [1-9]/)
     expect(metrics).toMatch(/postern_limited_total\{limit="account-connections"\} [1-9]/)
+  })
+
+  test('who changes to TLS, and signs in anew there, leaves no seat taken', async () => {
+    const certificate = writeCertificate(bench.place.folder)
+    const limits = { POSTERN_CONNECTION_LIMIT: 'address:1,account:1' }
+    const gate = await startGate({ ...certificate, ...limits })
+    const { token } = await bench.createToken()
+    async function signInTwice() {
+      const session = await connectSmtp(gate.ready.smtp)
+      if (!session.greeting.startsWith('220')) return session.greeting
+      await session.say('EHLO client.test')
+      expect(await session.say(plain(token))).toMatch(/^235 /)
+      expect(await session.say('STARTTLS')).toMatch(/^220 /)
+      await session.upgrade()
+      await session.say('EHLO client.test')
+      const reply = await session.say(plain(token))
+      session.socket().destroy()
+      return reply
+    }
+    expect(await signInTwice()).toMatch(/^235 /)
+    await expect.poll(signInTwice, { timeout: 5_000 }).toMatch(/^235 /)
+    // A timer that was left would keep the process.
+    expect(await gate.stop()).toBe(0)
   })
 
   test('bodies beyond the memory for them hear 503 and nothing of them is sent on', async () => {
