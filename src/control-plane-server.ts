@@ -62,7 +62,7 @@ export async function startControlPlaneServer(
     })
     closers.push(controlPlane.close)
     const { store, keyRing, clock } = controlPlane
-    const limits = createLimits(config, clock, { redis, metrics })
+    const limits = createLimits(config, clock, { ...system, redis, metrics })
     // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
     await keyRing.current()
 

@@ -10,6 +10,7 @@ import { createTrustedProxies } from './limits/trusted-proxies.ts'
 import { createTurnstile } from './limits/turnstile.ts'
 import { createWindowCounts } from './limits/window-counts.ts'
 import type { Metrics } from './metrics.ts'
+import type { Random } from './random.ts'
 import type { RedisConnection } from './redis.ts'
 
 /** A flood from more clients than this has the oldest forgotten. */
@@ -20,6 +21,7 @@ const suspects = { atOnce: 2, maxWaiting: 64, restMs: 20 }
 export interface LimitsDeps {
   readonly redis: RedisConnection | undefined
   readonly metrics: Pick<Metrics, 'limited' | 'watchBodyMemory'>
+  readonly random: Pick<Random, 'uuid'>
 }
 
 export type Limits = ReturnType<typeof createLimits>
@@ -28,9 +30,9 @@ export type Limits = ReturnType<typeof createLimits>
 export function createLimits(
   config: Config,
   clock: Pick<Clock, 'now'>,
-  { redis, metrics }: LimitsDeps,
+  { redis, metrics, random }: LimitsDeps,
 ) {
-  const share = redis && createRedisCounts(redis.client)
+  const share = redis && createRedisCounts(redis.client, random.uuid())
   const counts = (maxKeys: number) => createWindowCounts({ clock, share, maxKeys })
   const { authFailureLimit, tokenRate, connectionLimit, bodyMemoryBytes, maxBodyBytes } = config
   const bodyMemory =

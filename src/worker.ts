@@ -49,7 +49,7 @@ export async function startWorker(
         metrics,
         controlPlane,
         redis,
-        limits: createLimits(config, controlPlane.clock, { redis, metrics }),
+        limits: createLimits(config, controlPlane.clock, { ...system, redis, metrics }),
         // The primary tells where its listener is.
         issuer: config.publicAdminUrl ?? '',
         onIncarnation: (incarnation) => link.send({ type: 'node', incarnation }),

@@ -2,8 +2,8 @@ import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import type { Rate } from '../core/rate.ts'
 
-/** Adds to a count that processes share, and answers what it then is. */
-export type ShareCount = (key: string, amount: number, lifetimeMs: number) => Promise<number>
+/** Tells the others how many this process has counted in all, and answers what that is with theirs. May be repeated. */
+export type ShareCount = (key: string, own: number, lifetimeMs: number) => Promise<number>
 
 export interface WindowCountsDeps {
   /** Corrected to the database's, so that processes agree on where a window begins. */
@@ -23,9 +23,9 @@ export interface WindowCounts {
 
 interface Count {
   readonly window: number
-  /** Of this process; `shared` of them are in what others know, too. */
+  /** Of this process; the others have been told of so many. */
   own: number
-  shared: number
+  told: number
   others: number
   isSharing: boolean
 }
@@ -42,7 +42,7 @@ export function createWindowCounts({ clock, share, maxKeys }: WindowCountsDeps):
     const window = windowOf(rate)
     const kept = counts.get(key)
     if (kept?.window === window) return kept
-    const count = { window, own: 0, shared: 0, others: 0, isSharing: false }
+    const count = { window, own: 0, told: 0, others: 0, isSharing: false }
     counts.set(key, count)
     return count
   }
@@ -52,11 +52,11 @@ export function createWindowCounts({ clock, share, maxKeys }: WindowCountsDeps):
     const least = Math.max(1, Math.floor(limit * heldBack))
     count.isSharing = true
     try {
-      while (count.own - count.shared >= least) {
-        const amount = count.own - count.shared
-        const total = await by(`${key}:${windowMs}:${count.window}`, amount, 2 * windowMs)
-        count.shared += amount
-        if (Number.isSafeInteger(total)) count.others = Math.max(0, total - count.shared)
+      while (count.own - count.told >= least) {
+        const { own } = count
+        const total = await by(`${key}:${windowMs}:${count.window}`, own, 2 * windowMs)
+        count.told = own
+        if (Number.isSafeInteger(total)) count.others = Math.max(0, total - own)
       }
     } catch {
       // Then everyone counts alone; the next one tries again.

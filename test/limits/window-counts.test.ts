@@ -25,20 +25,22 @@ test('a flood of keys has the oldest forgotten, and takes no more memory', () =>
 
 /** A place where processes add up, whose answers come when the test lets them. */
 function sharedPlace() {
-  const totals = new Map<string, number>()
-  const asked: { amount: number; answer: () => void; fail: () => void }[] = []
-  const share: ShareCount = (key, amount) =>
-    new Promise((resolve, reject) => {
-      asked.push({
-        amount,
-        answer() {
-          totals.set(key, (totals.get(key) ?? 0) + amount)
-          resolve(totals.get(key) ?? 0)
-        },
-        fail: () => reject(new Error('Redis is away')),
+  const told = new Map<string, number>()
+  const asked: { own: number; answer: () => void; fail: () => void }[] = []
+  const shareAs =
+    (process: string): ShareCount =>
+    (key, own) =>
+      new Promise((resolve, reject) => {
+        asked.push({
+          own,
+          answer() {
+            told.set(`${key} ${process}`, own)
+            resolve([...told.values()].reduce((sum, count) => sum + count))
+          },
+          fail: () => reject(new Error('Redis is away')),
+        })
       })
-    })
-  return { asked, share, totals }
+  return { asked, shareAs, told }
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
@@ -46,15 +48,15 @@ const turn = () => new Promise((resolve) => setImmediate(resolve))
 test('processes learn what the others counted, and nobody waits for it', async () => {
   const clock = createFakeClock()
   const place = sharedPlace()
-  const [one, other] = [1, 2].map(() =>
-    createWindowCounts({ clock, share: place.share, maxKeys: 10 }),
+  const [one, other] = ['one', 'other'].map((process) =>
+    createWindowCounts({ clock, share: place.shareAs(process), maxKeys: 10 }),
   )
   // Two in a hundred are held back, so that not each of them costs a command.
   for (const expected of [1, 2, 3, 4]) expect(one?.add('a', rate)).toBe(expected)
-  expect(place.asked.map(({ amount }) => amount)).toEqual([2])
+  expect(place.asked.map(({ own }) => own)).toEqual([2])
   place.asked[0]?.answer()
   await turn()
-  expect(place.asked.map(({ amount }) => amount)).toEqual([2, 2])
+  expect(place.asked.map(({ own }) => own)).toEqual([2, 4])
   place.asked[1]?.answer()
   await turn()
   other?.add('a', rate)
@@ -66,16 +68,17 @@ test('processes learn what the others counted, and nobody waits for it', async (
 
 test('without the others everyone counts alone, and nothing of it is lost when they are back', async () => {
   const place = sharedPlace()
-  const counts = createWindowCounts({ clock: createFakeClock(), share: place.share, maxKeys: 10 })
+  const share = place.shareAs('one')
+  const counts = createWindowCounts({ clock: createFakeClock(), share, maxKeys: 10 })
   counts.add('a', rate)
   counts.add('a', rate)
   place.asked[0]?.fail()
   await turn()
   expect(counts.add('a', rate)).toBe(3)
-  expect(place.asked.map(({ amount }) => amount)).toEqual([2, 3])
+  expect(place.asked.map(({ own }) => own)).toEqual([2, 3])
   place.asked[1]?.answer()
   await turn()
-  expect([...place.totals.values()]).toEqual([3])
+  expect([...place.told.values()]).toEqual([3])
 })
 
 test.each([Number.NaN, -5, Number.POSITIVE_INFINITY])(
