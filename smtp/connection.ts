@@ -19,10 +19,14 @@ export interface GateServerOptions {
   readonly isTrustedProxy?: ((remoteAddress: string) => boolean) | undefined
 }
 
+/** As long as HTTP has for a TLS handshake. smtp-server waits for silence alone, which a byte now and then ends. */
+const arrivalDeadlineMs = 15_000
 /** Whoever trickles in a byte now and then is never idle: without AUTH by then, it has no business here. */
 const authDeadlineMs = 300_000
 /** How long a client that is turned away may take to close its side. */
 const lingerMs = 1_000
+
+const unlimited: Seats = { take: () => () => {} }
 
 /**
  * smtp-server where its hooks do not reach. Classes, because that is how it is extended:
@@ -32,14 +36,14 @@ const lingerMs = 1_000
  */
 export class GateServer extends SMTPServer {
   readonly takesPlainAuth: boolean
-  readonly #seats: Seats | undefined
+  readonly #seats: Seats
   readonly #isTrustedProxy: (remoteAddress: string) => boolean
   /** smtp-server's own mark would refuse the next command of a transaction. */
   finishing = false
 
   constructor(
     options: SMTPServerOptions,
-    { takesPlainAuth, clientSeats, isTrustedProxy = () => false }: GateServerOptions,
+    { takesPlainAuth, clientSeats = unlimited, isTrustedProxy = () => false }: GateServerOptions,
   ) {
     // With a certificate smtp-server would refuse what `handler_AUTH` lets through.
     super({ ...options, allowInsecureAuth: takesPlainAuth })
@@ -53,9 +57,29 @@ export class GateServer extends SMTPServer {
     return this.#isTrustedProxy(socket.remoteAddress ?? '')
   }
 
+  /** A client that is still shaking hands has a seat too, and gives it back for the one that it is greeted in. */
+  override _acceptSocket(socket: Socket, handshake: boolean) {
+    const isProxied = this._expectsProxyHeader(socket)
+    if (!handshake && !isProxied) return super._acceptSocket(socket, handshake)
+    const leave = isProxied ? () => {} : this.#seats.take(socket.remoteAddress ?? '')
+    const release = leave !== undefined && super._acceptSocket(socket, handshake)
+    if (!release) {
+      socket.destroy()
+      return false
+    }
+    // From above: see `finish`.
+    const destroy = () => this._pendingSockets.get(socket)?.destroy()
+    const deadline = setTimeout(destroy, arrivalDeadlineMs)
+    return function arrive() {
+      clearTimeout(deadline)
+      leave()
+      release()
+    }
+  }
+
   override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null) {
-    const leave = this.#seats?.take(options?.remoteAddress ?? socket.remoteAddress ?? '')
-    if (this.#seats !== undefined && leave === undefined) return turnAway(socket)
+    const leave = this.#seats.take(options?.remoteAddress ?? socket.remoteAddress ?? '')
+    if (leave === undefined) return turnAway(socket)
     const connection = new GateConnection(this, socket, options)
     this.connections.add(connection)
     connection.on('error', (error) => this._onError(error))
@@ -64,7 +88,7 @@ export class GateServer extends SMTPServer {
     const deadline = setTimeout(() => connection.endUnlessAuthenticated(), authDeadlineMs)
     connection.onClosed = () => {
       clearTimeout(deadline)
-      leave?.()
+      leave()
     }
   }
 

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createCertificate } from '../helpers/certificate.ts'
@@ -234,6 +236,36 @@ describe('on one gate', () => {
     await expect.poll(signInTwice, { timeout: 5_000 }).toMatch(/^235 /)
     // A timer that was left would keep the process.
     expect(await gate.stop()).toBe(0)
+  })
+
+  test('who never finishes a handshake has a seat as well, and not for long', {
+    timeout: 60_000,
+  }, async () => {
+    const gate = await startGate({
+      ...writeCertificate(bench.place.folder),
+      POSTERN_SMTPS_LISTEN: '127.0.0.1:0',
+      POSTERN_CONNECTION_LIMIT: 'address:2',
+    })
+    const { smtps } = gate.ready
+    const [host, port] = smtps.split(':')
+    const knock = (bytes = '') => {
+      const socket = connect({ host, port: Number(port) }).on('error', () => {})
+      socket.write(bytes)
+      return { socket, closed: once(socket.resume(), 'close') }
+    }
+    const patient = await connectSmtp(smtps, { implicitTls: true })
+    expect(patient.greeting).toMatch(/^220 /)
+    // The first bytes of a TLS record (RFC 8446 §5.1).
+    const unfinished = knock('\x16\x03\x01')
+    await once(unfinished.socket, 'connect')
+    await knock().closed
+    const trickle = setInterval(() => unfinished.socket.write('\x02'), 1_000)
+    await unfinished.closed
+    clearInterval(trickle)
+    await expect
+      .poll(() => connectSmtp(smtps, { implicitTls: true }).catch(() => undefined))
+      .toMatchObject({ greeting: expect.stringMatching(/^220 /) })
+    expect(await patient.say('NOOP')).toMatch(/^250 /)
   })
 
   test('bodies beyond the memory for them hear 503 and nothing of them is sent on', async () => {

@@ -32,6 +32,7 @@ export interface RunningProgram {
   readonly ready: {
     readonly http: string
     readonly smtp: string
+    readonly smtps: string
     readonly admin: string
     readonly pid: number
     readonly workers?: readonly number[]
