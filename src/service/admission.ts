@@ -22,6 +22,9 @@ export interface AdmissionDeps {
   readonly turnstile?: Turnstile | undefined
 }
 
+/** Whose token nobody could ask about may have a live one: it may come back as soon as the line has moved on. */
+const fullLineWaitMs = 1_000
+
 const unlimited: AuthFailures = { waitMs: () => 0, add: () => 0 }
 const open: Turnstile = { pass: async (work) => work() }
 
@@ -44,10 +47,12 @@ export function createAdmission({
     fail,
     admit(digest, remoteAddress) {
       const ask = () => authenticator.authorise(digest, [])
-      const waitMs = failures.waitMs(remoteAddress)
+      const isSpent = failures.waitMs(remoteAddress) > 0
       // What is at hand costs nothing, so that no flood keeps out a client that the gate knows.
-      const answer = waitMs === 0 || authenticator.knows(digest) ? ask() : turnstile.pass(ask)
-      if (answer === undefined) return { allowed: false, reason: 'too-many-failures', waitMs }
+      const answer = isSpent && !authenticator.knows(digest) ? turnstile.pass(ask) : ask()
+      if (answer === undefined) {
+        return { allowed: false, reason: 'too-many-failures', waitMs: fullLineWaitMs }
+      }
       if ('then' in answer) return answer.then((verdict) => judged(verdict, remoteAddress))
       return judged(answer, remoteAddress)
     },

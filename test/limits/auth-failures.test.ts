@@ -70,14 +70,14 @@ test('a client whose budget is spent is served at once with a live token that is
   expect(questions).toEqual([])
 })
 
-test('a live token that is not in memory is looked up in its turn, and those beyond the line hear to come back', async () => {
+test('a live token that is not in memory is looked up in its turn, and those beyond the line hear to come back soon', async () => {
   const { admission, questions, release } = admissionOver()
   const [first, cold] = [admission.admit('x', '192.0.2.1'), admission.admit('cold', '192.0.2.1')]
   const late = admission.admit('y', '192.0.2.1')
-  expect(late).toMatchObject({ allowed: false, reason: 'too-many-failures', waitMs: 60_000 })
+  expect(late).toMatchObject({ allowed: false, reason: 'too-many-failures', waitMs: 1_000 })
   expect(questions).toEqual(['x'])
   release()
-  expect(await first).toMatchObject({ allowed: false, reason: 'too-many-failures' })
+  expect(await first).toMatchObject({ reason: 'too-many-failures', waitMs: 60_000 })
   await expect.poll(() => questions).toEqual(['x', 'cold'])
   release()
   expect(await cold).toMatchObject({ allowed: true })
