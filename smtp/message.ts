@@ -82,7 +82,8 @@ export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): Asy
     async next() {
       const startedAt = clock.monotonic()
       const leftMs = slowGraceMs + received / slowestBytesPerMs - waitedMs
-      const timer = setTimeout(() => stream.destroy(new SmtpRefusal(tooSlow)), leftMs)
+      const giveUp = () => stream.destroy(new SmtpRefusal(tooSlow))
+      const timer = setTimeout(giveUp, Math.max(leftMs, 0))
       try {
         const next = await pieces.next()
         if (!next.done) received += next.value.length

@@ -1,9 +1,13 @@
 import type { Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createDotStuffing } from '../../smtp/dot-stuffing.ts'
+import { piecesOf } from '../../smtp/message.ts'
+import { SmtpRefusal } from '../../smtp/reply.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
 import { heldBytes } from '../helpers/held-bytes.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
@@ -280,6 +284,23 @@ test('a message that does not come is given up after a while, and nothing of it 
   vi.advanceTimersByTime(181_000)
   expect(await client.reply()).toBe('421 4.4.2 The message did not arrive in time')
   expect(relay.messages).toEqual([])
+})
+
+test('a client whose time is over when a piece arrives is given up at once', async () => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => warnings.push(warning)
+  process.on('warning', onWarning)
+  onTestFinished(() => void process.off('warning', onWarning))
+  const clock = createFakeClock()
+  const stream = new PassThrough()
+  const pieces = piecesOf(stream, clock)
+  const late = pieces.next()
+  clock.advance(200_000)
+  stream.write('x')
+  await late
+  await expect(pieces.next()).rejects.toThrow(SmtpRefusal)
+  // Node tells the operator of a timer that should have fired before it was set.
+  expect(warnings).toEqual([])
 })
 
 test('whoever does not authenticate in five minutes is shown out, however busy', async () => {
