@@ -41,7 +41,8 @@ export function createAuth({ usernames, senders, accountSeats }: AuthDeps) {
     }
     if (decision.reason === 'too-many-failures') throw new SmtpRefusal(tooManyFailures)
     session.failures += 1
-    await pause(delayMs(Math.max(session.failures, decision.failures ?? 0)))
+    const delay = delayMs(Math.max(session.failures, decision.failures ?? 0))
+    await pause(delay, undefined, { ref: false })
     throw new SmtpRefusal(session.failures >= maxFailures ? tooManyFailures : badCredentials)
   }
 
