@@ -23,7 +23,7 @@ export interface GateServerOptions {
 const arrivalDeadlineMs = 15_000
 /** Whoever trickles in a byte now and then is never idle: without AUTH by then, it has no business here. */
 const authDeadlineMs = 300_000
-/** How long a client that is turned away may take to close its side. */
+/** How long a client that is turned away, or has nothing more to say, may take to go. */
 const lingerMs = 1_000
 
 const unlimited: Seats = { take: () => () => {} }
@@ -160,6 +160,12 @@ class GateConnection extends SMTPConnection {
   end() {
     this.send(421, shuttingDown)
     this.close()
+  }
+
+  /** For each socket of the connection. Node may keep one over TLS whose client broke off while it was written to. */
+  override _armTimeout(socket: Socket = this._socket) {
+    super._armTimeout(socket)
+    socket.once('end', () => setTimeout(() => socket.destroy(), lingerMs).unref())
   }
 
   override _onCloseEvent(hadError?: boolean) {

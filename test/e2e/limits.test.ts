@@ -238,6 +238,39 @@ describe('on one gate', () => {
     expect(await gate.stop()).toBe(0)
   })
 
+  test('clients that break off while they are answered over TLS leave no seat taken', {
+    timeout: 60_000,
+  }, async () => {
+    const seats = 20
+    const gate = await startGate({
+      ...writeCertificate(bench.place.folder),
+      POSTERN_CONNECTION_LIMIT: `address:${seats}`,
+    })
+    const { token } = await bench.createToken()
+    async function breakOff() {
+      const session = await connectSmtp(gate.ready.smtp)
+      if (!session.greeting.startsWith('220')) return
+      const raw = session.socket()
+      await session.say('EHLO client.test')
+      await session.say('STARTTLS')
+      await session.upgrade()
+      session.write(`EHLO client.test\r\n${plain(token)}\r\n`)
+      // Its bytes are on their way, and the reset is behind them.
+      setImmediate(() => raw.resetAndDestroy())
+    }
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(Array.from({ length: seats }, () => breakOff().catch(() => {})))
+    }
+    async function greetings() {
+      const sessions = await Promise.all(
+        Array.from({ length: seats }, () => connectSmtp(gate.ready.smtp)),
+      )
+      for (const session of sessions) session.socket().destroy()
+      return sessions.filter(({ greeting }) => greeting.startsWith('220')).length
+    }
+    await expect.poll(greetings, { timeout: 10_000, interval: 500 }).toBe(seats)
+  })
+
   test('who never finishes a handshake has a seat as well, and not for long', {
     timeout: 60_000,
   }, async () => {
