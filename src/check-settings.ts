@@ -5,6 +5,7 @@ import { createLog } from './log.ts'
 import { openRedis } from './redis.ts'
 import { fileProblems, readRedisCa } from './setting-files.ts'
 import type { RedisTarget } from './setting-parsers.ts'
+import { createTxtLookup } from './txt-lookup.ts'
 
 export interface SettingsCheck {
   readonly name: string
@@ -14,15 +15,28 @@ export interface SettingsCheck {
 
 const connectTimeoutMs = 5_000
 
-/** For `postern doctor`: can the files that settings name be used, and the upstreams be reached? */
+/** For `postern doctor`: can the files that settings name be used, and the servers be reached? */
 export async function checkSettings(config: Config): Promise<readonly SettingsCheck[]> {
   const problems = fileProblems(config)
   const files = { name: 'files', ok: problems.length === 0, detail: problems.join('; ') || 'ok' }
   return [
     files,
     ...(await Promise.all(upstreamsOf(config).map(reach))),
+    ...(await Promise.all((config.dnsResolvers ?? []).map(checkResolver))),
     ...(config.redisUrl === undefined ? [] : [await checkRedis(config.redisUrl, config.redisCa)]),
   ]
+}
+
+/** RFC 6761 §6.4: that there is no such name is an answer as good as any. */
+const absentName = '_postern-challenge.invalid'
+
+async function checkResolver(resolver: string): Promise<SettingsCheck> {
+  const answer = await createTxtLookup([resolver])(absentName)
+  return {
+    name: 'DNS resolver',
+    ok: answer.known,
+    detail: answer.known ? `${resolver} answers` : `cannot be used: ${answer.reason}`,
+  }
 }
 
 async function checkRedis(target: RedisTarget, caFile: string | undefined): Promise<SettingsCheck> {

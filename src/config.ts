@@ -195,6 +195,11 @@ export const settings = {
     about:
       'may an account add domains itself: "deny", "verify" (not sendable before it is verified), "allow"',
   }),
+  dnsResolvers: one(
+    'POSTERN_DNS_RESOLVERS',
+    parse.listOf(parse.resolver),
+    "resolvers that are asked whether a domain is verified: ADDRESS or ADDRESS:PORT, comma-separated; the system's if none is named",
+  ),
   sweepIntervalMs: both('POSTERN_SWEEP_INTERVAL_MS', parse.integer(100, 24 * hour), {
     dev: String(hour / 4),
     serve: String(hour / 4),

@@ -266,6 +266,19 @@ export const network: Parser<{ readonly address: string; readonly prefixLength: 
   return { address, prefixLength }
 }
 
+/** An address with or without a port, as `dns.setServers` takes it. A name would have to be resolved itself. */
+export const resolver: Parser<string> = (value) => {
+  const written = isIP(value) === 6 ? `[${value}]` : value
+  const [, bracketed, plain = '', digits = '53'] =
+    /^(?:\[([^\]]+)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(written) ?? []
+  const port = Number(digits)
+  const isAddress = bracketed === undefined ? isIP(plain) === 4 : isIP(bracketed) === 6
+  if (!isAddress || value.includes('%') || port < 1 || port > 65535) {
+    throw new Error(`must be ADDRESS, IPV4:PORT or [IPV6]:PORT, not "${value}"`)
+  }
+  return bracketed === undefined ? `${plain}:${port}` : `[${bracketed}]:${port}`
+}
+
 /** A host name as it stands in a Host field, without port. */
 export const hostName: Parser<string> = (value) => {
   const name = value.toLowerCase()

@@ -62,6 +62,14 @@ export interface TokenRecord extends TokenTimes {
   readonly rate: RateText
 }
 
+/** What the DNS says of the TXT records at a name; none when there is no such name, or it has no such records. */
+export type TxtAnswer =
+  | { readonly known: true; readonly records: readonly string[]; readonly resolver: string }
+  | { readonly known: false; readonly reason: string }
+
+/** `name` in A-labels, absolute, without a trailing dot. Never throws: that the DNS does not answer is data here. */
+export type TxtLookup = (name: string) => Promise<TxtAnswer>
+
 /** What is kept of a freshly minted token. `sealed` is a JWE that only the control plane opens, or null. */
 export interface MintedToken {
   readonly digest: Digest

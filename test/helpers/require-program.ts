@@ -3,7 +3,13 @@ import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** Debian's package for each program that the tests run. */
-const packages = { swaks: 'swaks', curl: 'curl', openssl: 'openssl' } as const
+const packages = {
+  swaks: 'swaks',
+  curl: 'curl',
+  openssl: 'openssl',
+  // The program alone: the other package would start it, and take over the machine's own DNS.
+  dnsmasq: 'dnsmasq-base',
+} as const
 
 /** Makes sure that a program is there: installed where that is possible, else a sentence that says what to install. */
 export function requireProgram(name: keyof typeof packages): void {
