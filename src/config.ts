@@ -200,6 +200,12 @@ export const settings = {
     parse.listOf(parse.resolver),
     "resolvers that are asked whether a domain is verified: ADDRESS or ADDRESS:PORT, comma-separated; the system's if none is named",
   ),
+  domainCheckMs: both('POSTERN_DOMAIN_CHECK_MS', parse.integer(100, hour), {
+    dev: '60000',
+    serve: '60000',
+    about:
+      'how soon a domain that is not verified yet is looked up by itself; then ever more rarely, for 14 days',
+  }),
   sweepIntervalMs: both('POSTERN_SWEEP_INTERVAL_MS', parse.integer(100, 24 * hour), {
     dev: String(hour / 4),
     serve: String(hour / 4),

@@ -8,6 +8,7 @@ import { hostPort, naming } from './listening.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openRedis, type RedisConnection } from './redis.ts'
+import { createDomainChecks } from './service/domain-checks.ts'
 import { createSweeper } from './service/sweep.ts'
 import { readRedisCa } from './setting-files.ts'
 import { openTlsFiles } from './tls-files.ts'
@@ -61,7 +62,7 @@ export async function startControlPlaneServer(
       onReceipt: metrics.changed,
     })
     closers.push(controlPlane.close)
-    const { store, keyRing, clock } = controlPlane
+    const { store, keyRing, clock, verify } = controlPlane
     const limits = createLimits(config, clock, { ...system, redis, metrics })
     // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
     await keyRing.current()
@@ -92,6 +93,18 @@ export async function startControlPlaneServer(
     const janitor = createJanitor({ registry: store, clock, log, intervalMs: config.leaseMs })
     janitor.start()
     closers.push(() => janitor.stop())
+    if (config.accountDomains !== 'deny') {
+      const checks = createDomainChecks({
+        registry: store,
+        verify,
+        clock,
+        log,
+        // None is late by more than a quarter of the shortest pause.
+        intervalMs: config.domainCheckMs / 4,
+      })
+      checks.start()
+      closers.push(() => checks.stop())
+    }
     return { controlPlane, redis, limits, url: server.url, close }
   }
 }

@@ -19,7 +19,9 @@ import type { Receipt } from './service/ports.ts'
 import { createReset } from './service/reset.ts'
 import { createReveal } from './service/reveal.ts'
 import { createRevoke } from './service/revoke.ts'
+import { createVerifyDomain } from './service/verify-domain.ts'
 import { openStore, type Store } from './store/store.ts'
+import { createTxtLookup } from './txt-lookup.ts'
 
 export interface System {
   readonly clock: Clock
@@ -62,7 +64,7 @@ export async function openControlPlane(
       return receipt
     }
     const seal = lazySeal(() => openSeal(config, store, { clock, random }))
-    const { tokenPrefix, resetWindowMs } = config
+    const { tokenPrefix, resetWindowMs, domainCheckMs: firstCheckMs } = config
     const mint = createMint({
       random,
       tokenPrefix,
@@ -70,10 +72,17 @@ export async function openControlPlane(
       keepsCopies: config.sealTokens,
     })
     const authenticator = createAuthenticator({ lookup: store, clock, tokenPrefix })
-    const issue = createIssue({ registry: store, mint, confirm, clock })
+    const issue = createIssue({ registry: store, mint, confirm, clock, random, firstCheckMs })
     const reset = createReset({ registry: store, mint, confirm, clock, resetWindowMs })
     const revoke = createRevoke({ registry: store, confirm, clock })
     const reveal = createReveal({ registry: store, openSealed: seal.open, clock })
+    const verify = createVerifyDomain({
+      registry: store,
+      lookUpTxt: createTxtLookup(config.dnsResolvers),
+      confirm,
+      clock,
+      firstCheckMs,
+    })
     const services = {
       registry: store,
       authenticator,
@@ -81,6 +90,7 @@ export async function openControlPlane(
       reset,
       revoke,
       reveal,
+      verify,
       confirm,
       clock,
     }
@@ -94,6 +104,7 @@ export async function openControlPlane(
       reset,
       revoke,
       reveal,
+      verify,
       /** The services as a token may use them that calls the management API. */
       management: {
         findCaller: createCallers(services),

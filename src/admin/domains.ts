@@ -1,8 +1,11 @@
 import { z } from '@hono/zod-openapi'
+import { challengeLabel, challengeRecord } from '../core/challenge.ts'
 import { normaliseDomain } from '../core/domain.ts'
-import type { DomainView, ManagedDomains } from '../service/managed-domains.ts'
+import type { CheckedDomainView, DomainView, ManagedDomains } from '../service/managed-domains.ts'
+import type { AccountDomain } from '../service/ports.ts'
+import type { DomainCheck } from '../service/verify-domain.ts'
 import { answerChange } from './change-answer.ts'
-import { invalid, invalidAsAWhole, notFound } from './errors.ts'
+import { invalid, invalidAsAWhole, notFound, unavailable } from './errors.ts'
 import type { Generation } from './generation.ts'
 import type { DefineOperation } from './operation.ts'
 import { id } from './schemas.ts'
@@ -38,6 +41,23 @@ const switches = [
 
 const never = z.literal(false)
 
+/** The record that proves the domain, in the words of the vendor's. */
+const dnsRecord = z
+  .strictObject({
+    key: z.literal('verification'),
+    domain: z.string().openapi({ description: 'Where it has to be.' }),
+    type: z.literal('TXT'),
+    value: z
+      .string()
+      .openapi({ description: 'Has to be met exactly, by one record among others.' }),
+    status: z.enum(['unchecked', 'pass', 'missing', 'fail', 'network_error']).openapi({
+      description:
+        'What the last look found: no such record, others in its place, or that the DNS could not be asked.',
+    }),
+    name: z.string().openapi({ description: 'The same, below the domain.' }),
+  })
+  .openapi('DnsRecord')
+
 const domain = z
   .strictObject({
     domain_name: z.string(),
@@ -53,7 +73,9 @@ const domain = z
     inbound_verified: never,
     demo: never,
     id,
-    dns_records: z.array(z.looseObject({ key: z.string() })),
+    dns_records: z
+      .array(dnsRecord)
+      .openapi({ description: 'Empty for a domain that needs no proof.' }),
     dns_verified: z.boolean(),
     dns_verified_at: z.string().openapi({ description: 'Empty when it is not known.' }),
     permissions: z.strictObject({
@@ -65,18 +87,56 @@ const domain = z
   })
   .openapi('Domain')
 
+const checkedDomain = z
+  .strictObject({
+    ...domain.shape,
+    verification: z
+      .strictObject({
+        domain: z.string(),
+        type: z.literal('TXT'),
+        value: z.string(),
+        status: z.enum(['pass', 'missing', 'fail']),
+        found: z.array(z.string()).openapi({
+          description: 'The records in its place; unprintable characters shown as "?".',
+        }),
+        resolver: z.string().nullable().openapi({ description: 'Who answered.' }),
+      })
+      .nullable()
+      .openapi({ description: 'What was just looked for; null when it was verified before.' }),
+  })
+  .openapi('CheckedDomain')
+
 function domainJson({ domain: record, administered }: DomainView): z.input<typeof domain> {
   const verified = record.state === 'verified'
   return {
     domain_name: record.name,
     ...constants,
     id: record.id,
-    dns_records: [],
+    dns_records: dnsRecords(record),
     dns_verified: verified,
-    dns_verified_at: '',
+    dns_verified_at: record.verifiedAt === null ? '' : new Date(record.verifiedAt).toISOString(),
     permissions: { can_read: true, can_update: administered, can_destroy: administered },
     compliance_status: verified ? 'compliant' : 'unverified_dns',
   }
+}
+
+function dnsRecords({ name, proof }: AccountDomain): z.input<typeof dnsRecord>[] {
+  if (proof === null) return []
+  const { name: domain, type, value } = challengeRecord(name, proof.challenge)
+  const { status } = proof
+  return [{ key: 'verification', domain, type, value, status, name: challengeLabel }]
+}
+
+function checkedDomainJson({ check, ...view }: CheckedDomainView) {
+  return { ...domainJson(view), verification: check && checkJson(check) }
+}
+
+function checkJson({ record: { name, type, value }, status, found, resolver }: DomainCheck) {
+  return { domain: name, type, value, status, found, resolver }
+}
+
+function troubleSentence({ record, trouble }: DomainCheck): string {
+  return `The DNS does not answer for ${record.name} (${trouble}): try again`
 }
 
 /** Takes either generation's word for what a body is about. */
@@ -171,6 +231,29 @@ export function addDomains({ operation, generation, domains }: DomainsDeps) {
       const wanted = switches.filter((name) => body?.[name] === true)
       if (wanted.length === 0) return c.json(domainJson(found))
       return invalid(c, Object.fromEntries(wanted.map((name) => [name, ["can't be switched on"]])))
+    },
+  )
+
+  operation(
+    {
+      method: 'post',
+      path: `${one}/verify`,
+      tag,
+      summary: 'Verify a domain',
+      description:
+        'Looks in the DNS for the record that proves it, now. The gate also does so by itself, for 14 days ever more rarely. 503 when the DNS does not answer.',
+      isChange: true,
+      answer: {
+        status: 200,
+        description: 'The domain, verified or not, and what was found',
+        schema: checkedDomain,
+      },
+    },
+    async function verify(c, { id: domainId }) {
+      const outcome = await domains.verify(c.var.caller, domainId)
+      const check = 'done' in outcome && outcome.done ? outcome.value.check : null
+      if (check?.status === 'network_error') return unavailable(c, troubleSentence(check))
+      return answerChange(c, outcome, checkedDomainJson)
     },
   )
 

@@ -1,4 +1,5 @@
 import type { Context } from 'hono'
+import { maxClaims } from '../core/challenge.ts'
 import { maxGrants } from '../core/grants.ts'
 import type { Denied } from '../service/callers.ts'
 import type { Refusal } from '../service/ports.ts'
@@ -46,9 +47,9 @@ export function tooMany(c: Context, waitMs: number) {
   return c.json({ errors: 'Rate limit exceeded' }, 429)
 }
 
-export function unavailable(c: Context) {
+export function unavailable(c: Context, sentence = 'Service temporarily unavailable: try again') {
   c.header('Retry-After', '2')
-  return c.json({ error: 'Service temporarily unavailable: try again' }, 503)
+  return c.json({ error: sentence }, 503)
 }
 
 export function denied(c: Context, why: Denied) {
@@ -94,6 +95,8 @@ export function refused(c: Context, refusal: Refusal) {
       return invalidAsAWhole(c, 'This idempotency key was used for another call')
     case 'domain-taken':
       return invalidAsAWhole(c, 'Domain name has already been taken')
+    case 'too-many-claims':
+      return invalidAsAWhole(c, `An account has ${maxClaims} unverified domains at most`)
     case 'too-many-grants':
       return invalidAsAWhole(c, `A token has ${maxGrants} permissions at most`)
     case 'not-sealed':

@@ -1,3 +1,4 @@
+import { maxClaims } from '../core/challenge.ts'
 import { maxGrants } from '../core/grants.ts'
 import type { Outcome } from '../service/confirm.ts'
 import type { Change, Receipt, Refusal } from '../service/ports.ts'
@@ -34,6 +35,8 @@ function refusalSentence(refusal: Refusal): string {
       return 'there is no such token: "postern token list" shows them'
     case 'domain-taken':
       return `${refusal.name} belongs to an account already`
+    case 'too-many-claims':
+      return `an account has ${maxClaims} unverified domains at most`
     case 'last-token':
       return `this would leave ${refusal.domains.join(', ')} without a lasting token: give another token admin on it first, or replace this one with "postern token reset"`
     case 'already-reset':

@@ -59,7 +59,8 @@ export function decide(
 
 function refuseDomain(credential: Credential, record: DomainRecord | undefined) {
   if (record === undefined) return 'unknown-domain'
-  if (!administersDomain(credential, record)) return 'not-domain-admin'
+  // Several accounts may claim what nobody has proven: whose claim this is does not matter.
   if (record.state !== 'verified') return 'unverified-domain'
+  if (!administersDomain(credential, record)) return 'not-domain-admin'
   return undefined
 }

@@ -10,7 +10,7 @@ import type { Account, AuditEvent, Lookup, Registry, TokenRecord } from './ports
 
 interface ManagedAccountDeps {
   readonly registry: Pick<Registry, 'getAccount' | 'getToken' | 'listDomains' | 'listAuditEvents'> &
-    Lookup
+    Pick<Lookup, 'findCredential'>
   readonly authenticator: Pick<Authenticator, 'present'>
   readonly clock: Pick<Clock, 'now'>
 }
@@ -76,8 +76,8 @@ export function createManagedAccount({ registry, authenticator, clock }: Managed
       const name = senderDomain(from)
       if (name === undefined) return notAnAddress(from)
       const token = await findToken(caller, asked)
-      const { value } = await registry.findDomain(name)
-      const record = value !== undefined && seesDomain(caller, value) ? value : undefined
+      const own = await registry.listDomains(caller.accountId)
+      const record = own.find((domain) => domain.name === name && seesDomain(caller, domain))
       const credential = token && { ...token, tokenId: token.id, rate: ownRate(token.rate) }
       return explanationOf(decide(credential, [{ name, record }], clock.now()), name)
     },

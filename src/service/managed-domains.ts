@@ -1,15 +1,16 @@
 import { administersAccount, manages, ofDomain, seesDomain } from '../core/authority.ts'
-import type { DomainRecord } from '../core/grants.ts'
 import { actorOf, type Caller, type Managed } from './callers.ts'
 import { mapOutcome } from './confirm.ts'
 import type { Issue } from './issue.ts'
-import type { Confirm, FleetRegistry, Registry } from './ports.ts'
+import type { AccountDomain, Confirm, FleetRegistry, Registry } from './ports.ts'
 import type { Revoke } from './revoke.ts'
+import type { DomainCheck, VerifyDomain } from './verify-domain.ts'
 
 interface ManagedDomainsDeps {
   readonly registry: Pick<Registry, 'getDomain' | 'listDomains'> & Pick<FleetRegistry, 'readNodes'>
   readonly issue: Pick<Issue, 'addDomain'>
   readonly revoke: Pick<Revoke, 'removeDomain'>
+  readonly verify: Pick<VerifyDomain, 'onRequest'>
   readonly confirm: Confirm
   /** May an account add domains itself: not at all, without proof, or not sendable before its proof. */
   readonly accountDomains: 'deny' | 'allow' | 'verify'
@@ -19,15 +20,20 @@ export type ManagedDomains = ReturnType<typeof createManagedDomains>
 
 /** A domain and whether the one who asks administers it. */
 export interface DomainView {
-  readonly domain: DomainRecord
+  readonly domain: AccountDomain
   readonly administered: boolean
+}
+
+/** The same after a look at its record; null when it was verified before. */
+export interface CheckedDomainView extends DomainView {
+  readonly check: DomainCheck | null
 }
 
 /** Domains as a token sees and manages them: those that it has a grant on. */
 export function createManagedDomains(deps: ManagedDomainsDeps) {
-  const { registry, issue, revoke, confirm, accountDomains } = deps
+  const { registry, issue, revoke, verify, confirm, accountDomains } = deps
 
-  function view(caller: Caller, domain: DomainRecord): DomainView {
+  function view(caller: Caller, domain: AccountDomain): DomainView {
     return { domain, administered: manages(caller, ofDomain(domain)) }
   }
 
@@ -53,6 +59,15 @@ export function createManagedDomains(deps: ManagedDomainsDeps) {
       const { accountId } = caller
       const added = await issue.addDomain({ accountId, name, state }, actorOf(caller))
       return mapOutcome(added, ({ domain }) => view(caller, domain))
+    },
+
+    /** Looks at its record in the DNS now. That it is not there yet is an answer, and no refusal. */
+    async verify(caller: Caller, domainId: number): Promise<Managed<CheckedDomainView>> {
+      const found = await get(caller, domainId)
+      if (found === undefined) return { denied: 'not-found' }
+      if (accountDomains === 'deny' || !found.administered) return { denied: 'forbidden' }
+      const { outcome, check } = await verify.onRequest(found.domain, actorOf(caller))
+      return mapOutcome(outcome, (domain) => ({ ...view(caller, domain), check }))
     },
 
     /** `removed` is false when there is none that the caller sees; that too holds on every node when it is answered. */

@@ -1,4 +1,5 @@
 import type { Holder } from '../core/authority.ts'
+import type { ProofStatus } from '../core/challenge.ts'
 import type { Credential, Principal } from '../core/decide.ts'
 import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
 import type { Rate, RateText } from '../core/rate.ts'
@@ -62,6 +63,25 @@ export interface TokenRecord extends TokenTimes {
   readonly rate: RateText
 }
 
+/** How far it is proven that a domain is its account's own. */
+export interface DomainProof {
+  /** Makes the value of the DNS record unguessable. The same for as long as the account has the domain. */
+  readonly challenge: string
+  /** What the last look at the record found, and when that was. */
+  readonly status: ProofStatus
+  readonly checkedAt: number | null
+  /** From when on it is looked for, which makes the pauses between. */
+  readonly since: number
+}
+
+/** A domain as the control plane sees it. Of one that is verified no other account has the name. */
+export interface AccountDomain extends DomainRecord {
+  /** Null when it was added without: the operator knew. */
+  readonly proof: DomainProof | null
+  /** Null also where it was not noted. */
+  readonly verifiedAt: number | null
+}
+
 /** What the DNS says of the TXT records at a name; none when there is no such name, or it has no such records. */
 export type TxtAnswer =
   | { readonly known: true; readonly records: readonly string[]; readonly resolver: string }
@@ -83,6 +103,7 @@ export type Refusal =
   | { readonly reason: 'no-such-domain' }
   | { readonly reason: 'no-such-token' }
   | { readonly reason: 'domain-taken'; readonly name: string }
+  | { readonly reason: 'too-many-claims' }
   /** The domains that would be left without a lasting token. */
   | { readonly reason: 'last-token'; readonly domains: readonly string[] }
   | { readonly reason: 'already-reset'; readonly at: number; readonly successorId: number }
@@ -147,6 +168,11 @@ export interface Once extends IdempotencyKey {
   readonly sealed: string
 }
 
+/** A domain that may be sent from at once, or not before its challenge is met. */
+export type NewDomain =
+  | { readonly state: 'verified' }
+  | { readonly state: 'pending'; readonly challenge: string; readonly checkAt: number }
+
 /** A grant as it is asked for: domains by id, all of the token's own account. */
 export interface GrantRequest {
   readonly resource: { readonly type: 'account' | 'domain'; readonly id: number }
@@ -173,20 +199,36 @@ export interface Registry {
   getAccount(accountId: number): Promise<Account | undefined>
   listAccounts(): Promise<Account[]>
 
-  /** Adds the domain and, in the same transaction, its token `<domain> token <id>` with Domain Admin on it. */
+  /**
+   * Adds the domain and, in the same transaction, its token `<domain> token <id>` with Domain Admin on it. A name is taken
+   * when an account has it verified, or the same account has it already.
+   */
   addDomain(
-    request: ChangeRequest & {
-      accountId: number
-      name: string
-      state: DomainRecord['state']
-      token: MintedToken
-    },
-  ): Promise<Change<{ domain: DomainRecord; token: TokenRecord }>>
-  getDomain(domainId: number): Promise<DomainRecord | undefined>
+    request: ChangeRequest & { accountId: number; name: string; token: MintedToken } & NewDomain,
+  ): Promise<Change<{ domain: AccountDomain; token: TokenRecord }>>
+  getDomain(domainId: number): Promise<AccountDomain | undefined>
   /** All domains, or one account's, by name. */
-  listDomains(accountId?: number): Promise<DomainRecord[]>
+  listDomains(accountId?: number): Promise<AccountDomain[]>
+  /**
+   * Makes a pending domain a verified one, unless another account was first. With a challenge: only if it is still that of
+   * the domain, and was found in the DNS. A repeated call is `done` again.
+   */
+  verifyDomain(
+    request: ChangeRequest & { domainId: number; challenge?: string | undefined },
+  ): Promise<Change<AccountDomain>>
+  /** Notes what a look at the record of a pending domain found. Undefined when there is none any more. */
+  noteDomainCheck(
+    domainId: number,
+    note: Omit<DomainProof, 'challenge'> & { readonly nextCheckAt: number | null },
+  ): Promise<AccountDomain | undefined>
+  /** Pending domains to look at by `at`: nobody else gets them before `until`. */
+  claimDomainChecks(request: {
+    readonly at: number
+    readonly until: number
+    readonly limit: number
+  }): Promise<AccountDomain[]>
   /** Removes the domain with every grant on it. */
-  removeDomain(request: ChangeRequest & { domainId: number }): Promise<Change<DomainRecord>>
+  removeDomain(request: ChangeRequest & { domainId: number }): Promise<Change<AccountDomain>>
 
   createToken(
     request: ChangeRequest & {

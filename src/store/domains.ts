@@ -1,9 +1,9 @@
 import type { Kysely, Selectable } from 'kysely'
 import { ofAccount, ofDomain } from '../core/authority.ts'
-import type { DomainRecord } from '../core/grants.ts'
+import { maxClaims } from '../core/challenge.ts'
 import { revocationKey } from '../core/revocation-key.ts'
 import { domainTokenName } from '../core/token-name.ts'
-import type { Registry } from '../service/ports.ts'
+import type { AccountDomain, NewDomain, Registry } from '../service/ports.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { holdCaller, requirePower } from './power.ts'
@@ -55,11 +55,11 @@ export function createDomainRegistry(database: Database): DomainRegistry {
       return rows.map(({ id, name, created_at }) => ({ id, name, createdAt: created_at }))
     },
 
-    addDomain: ({ accountId, name, state, token: minted, actor, at }) =>
+    addDomain: ({ accountId, name, token: minted, actor, at, ...asked }) =>
       change(database, async (transaction) => {
         await holdCaller(transaction, { actor })
         await requirePower(transaction, ofAccount(accountId), { actor, at })
-        const domain = await insertDomain(transaction, { accountId, name, state, at })
+        const domain = await insertDomain(transaction, { accountId, name, at }, asked)
         const token = await insertToken(transaction, {
           accountId,
           name: (id) => domainTokenName(name, id),
@@ -74,7 +74,7 @@ export function createDomainRegistry(database: Database): DomainRegistry {
           ...event,
           action: 'domain.added',
           subject: { type: 'domain', id: domain.id },
-          after: { name, state },
+          after: { name, state: domain.state },
         })
         await recordAudit(transaction, {
           ...event,
@@ -95,7 +95,7 @@ export function createDomainRegistry(database: Database): DomainRegistry {
         ? query
         : query.where('account_id', '=', accountId)
       ).execute()
-      return rows.map(domainRecord)
+      return rows.map(accountDomain)
     },
 
     removeDomain: ({ domainId, actor, at }) =>
@@ -122,25 +122,62 @@ export function createDomainRegistry(database: Database): DomainRegistry {
   }
 }
 
-async function readDomain(db: Kysely<Schema>, id: number): Promise<DomainRecord | undefined> {
+/** The domain as it is now. */
+export async function readDomain(
+  db: Kysely<Schema>,
+  id: number,
+): Promise<AccountDomain | undefined> {
   const row = await db.selectFrom('domains').selectAll().where('id', '=', id).executeTakeFirst()
-  return row && domainRecord(row)
+  return row && accountDomain(row)
 }
 
 async function insertDomain(
   { db }: WriteTransaction,
-  domain: { accountId: number; name: string; state: DomainRecord['state']; at: number },
-): Promise<DomainRecord> {
-  const { accountId, name, state, at } = domain
+  { accountId, name, at }: { accountId: number; name: string; at: number },
+  asked: NewDomain,
+): Promise<AccountDomain> {
   await requireAccount({ db }, accountId)
+  const isPending = asked.state === 'pending'
+  // That another account proves it in this instant does no harm: this claim then never gets further.
+  if (isPending) await checkClaim(db, accountId, name)
   const row = await db
     .insertInto('domains')
-    .values({ account_id: accountId, name, state, created_at: at })
-    .onConflict((conflict) => conflict.column('name').doNothing())
+    .values({
+      account_id: accountId,
+      name,
+      state: asked.state,
+      created_at: at,
+      verified_at: isPending ? null : at,
+      challenge: isPending ? asked.challenge : null,
+      check_status: 'unchecked',
+      checked_at: null,
+      checking_since: isPending ? at : null,
+      next_check_at: isPending ? asked.checkAt : null,
+    })
+    // Another account's when both are verified, or the account's own.
+    .onConflict((conflict) => conflict.doNothing())
     .returningAll()
     .executeTakeFirst()
   if (row === undefined) throw new RefusedChange({ reason: 'domain-taken', name })
-  return domainRecord(row)
+  return accountDomain(row)
+}
+
+/** Two that claim at once may both have counted before: one more than the limit does no harm either. */
+async function checkClaim(db: Kysely<Schema>, accountId: number, name: string) {
+  const holder = await db
+    .selectFrom('domains')
+    .select('id')
+    .where('name', '=', name)
+    .where('state', '=', 'verified')
+    .executeTakeFirst()
+  if (holder !== undefined) throw new RefusedChange({ reason: 'domain-taken', name })
+  const { claims } = await db
+    .selectFrom('domains')
+    .select(({ fn }) => fn.countAll<number>().as('claims'))
+    .where('account_id', '=', accountId)
+    .where('state', '=', 'pending')
+    .executeTakeFirstOrThrow()
+  if (claims >= maxClaims) throw new RefusedChange({ reason: 'too-many-claims' })
 }
 
 /** Refuses what is asked for an account that does not exist. */
@@ -153,11 +190,23 @@ export async function requireAccount({ db }: Pick<WriteTransaction, 'db'>, accou
   if (row === undefined) throw new RefusedChange({ reason: 'no-such-account' })
 }
 
-function domainRecord({
-  id,
-  account_id,
-  name,
-  state,
-}: Selectable<Schema['domains']>): DomainRecord {
-  return { id, accountId: account_id, name, state }
+/** A domain as it lies in its table. */
+export function accountDomain(row: Selectable<Schema['domains']>): AccountDomain {
+  const { id, account_id, name, state, challenge, check_status, checked_at } = row
+  return {
+    id,
+    accountId: account_id,
+    name,
+    state,
+    proof:
+      challenge === null
+        ? null
+        : {
+            challenge,
+            status: check_status,
+            checkedAt: checked_at,
+            since: row.checking_since ?? row.created_at,
+          },
+    verifiedAt: row.verified_at,
+  }
 }

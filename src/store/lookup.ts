@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { ExpressionBuilder, Kysely } from 'kysely'
 import { ownRate } from '../core/rate.ts'
 import { credentialSighting, domainSighting } from '../core/sighting.ts'
 import type { Lookup } from '../service/ports.ts'
@@ -42,7 +42,7 @@ export function createLookup({ reader }: { readonly reader: Kysely<Schema> }): L
     async findDomain(name) {
       const row = await reader
         .selectFrom('revocation_clock')
-        .leftJoin('domains', (join) => join.on('domains.name', '=', name))
+        .leftJoin('domains', (join) => join.on('domains.id', '=', (of) => holderOf(of, name)))
         .select(['revocation_clock.era', 'revocation_clock.epoch'])
         .select(['domains.id', 'domains.account_id', 'domains.state'])
         .executeTakeFirstOrThrow()
@@ -51,4 +51,14 @@ export function createLookup({ reader }: { readonly reader: Kysely<Schema> }): L
       return domainSighting(name, isThere ? { id, accountId, name, state } : undefined, row)
     },
   }
+}
+
+/** The domain of the account that has proven the name; else one of those that claim it. In the order of the index. */
+function holderOf({ selectFrom }: ExpressionBuilder<Schema, 'domains'>, name: string) {
+  return selectFrom('domains as named')
+    .select('named.id')
+    .where('named.name', '=', name)
+    .orderBy('named.state', 'desc')
+    .orderBy('named.id', 'desc')
+    .limit(1)
 }

@@ -5,6 +5,7 @@ import { createFleetTables } from './migrations/0002-fleet.ts'
 import { createIdempotencyKeys } from './migrations/0003-idempotency.ts'
 import { addTombstoneAccounts } from './migrations/0004-tombstone-accounts.ts'
 import { indexTokenLists } from './migrations/0020-token-lists.ts'
+import { addDomainProofs } from './migrations/0030-domain-proofs.ts'
 import { addTokenRates } from './migrations/0040-token-rates.ts'
 import type { Database, Dialect } from './schema.ts'
 
@@ -16,6 +17,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0003-idempotency': { up: createIdempotencyKeys },
     '0004-tombstone-accounts': { up: addTombstoneAccounts },
     '0020-token-lists': { up: indexTokenLists },
+    '0030-domain-proofs': { up: addDomainProofs(dialect) },
     '0040-token-rates': { up: addTokenRates },
   }
 }

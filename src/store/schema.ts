@@ -1,4 +1,5 @@
 import type { Generated, Kysely } from 'kysely'
+import type { ProofStatus } from '../core/challenge.ts'
 import type { AccessLevel, DomainRecord } from '../core/grants.ts'
 import type { AuditEvent, SealedSecret } from '../service/ports.ts'
 
@@ -12,10 +13,18 @@ export interface Schema {
   readonly domains: {
     id: Generated<number>
     account_id: number
-    /** A-labels, lower case. */
+    /** A-labels, lower case. Of one account only, once it is verified. */
     name: string
     state: DomainRecord['state']
     created_at: number
+    verified_at: number | null
+    /** Null when it was added as verified. */
+    challenge: string | null
+    check_status: ProofStatus
+    checked_at: number | null
+    checking_since: number | null
+    /** When to look at its record again; null when nobody does. */
+    next_check_at: number | null
   }
   readonly tokens: {
     id: Generated<number>

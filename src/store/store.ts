@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { sql } from 'kysely'
 import type { FleetRegistry, Lookup, Registry, SecretStore } from '../service/ports.ts'
 import { createAuditTrail } from './audit.ts'
+import { createDomainProofRegistry } from './domain-proofs.ts'
 import { createDomainRegistry } from './domains.ts'
 import { createEditRegistry } from './edits.ts'
 import { createFleetRegistry } from './fleet.ts'
@@ -36,6 +37,7 @@ export async function openStore(url: string, options?: PostgresOptions): Promise
     dialect: database.dialect,
     ...createLookup(database),
     ...createDomainRegistry(database),
+    ...createDomainProofRegistry(database),
     ...createTokenRegistry(database),
     ...createEditRegistry(database),
     ...createTokenPages(database),

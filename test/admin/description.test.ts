@@ -37,6 +37,7 @@ async function callEach(prefix: string, domains: string, domainName: string) {
   await ask('GET', prefix + domains)
   await ask('GET', domain)
   await ask('PATCH', domain, json({ domain: {} }))
+  await ask('POST', `${domain}/verify`)
   await ask('DELETE', domain)
   await ask('GET', `${prefix}/permissions/resources`)
   await ask('GET', `${prefix}/audit_events`)

@@ -162,7 +162,7 @@ describe('domains', () => {
         id: expect.any(Number),
         dns_records: [],
         dns_verified: true,
-        dns_verified_at: '',
+        dns_verified_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
         permissions: { can_read: true, can_update: true, can_destroy: true },
         compliance_status: 'compliant',
       },

@@ -4,6 +4,7 @@ import { openStore } from '../../src/store/store.ts'
 import { migrations } from '../helpers/migrations.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { apiContract } from './api.contract.ts'
+import { domainProofContract } from './domain-proof.contract.ts'
 import { fleetContract } from './fleet.contract.ts'
 import { actor, start as at, done, minted, storeContract } from './store.contract.ts'
 
@@ -17,6 +18,10 @@ afterAll(() => postgres.stop())
 describe('PostgreSQL', () => {
   storeContract(async () => openStore(await postgres.createDatabase()))
   apiContract(async () => openStore(await postgres.createDatabase()))
+  domainProofContract(async () => {
+    const url = await postgres.createDatabase()
+    return { store: await openStore(url), other: await openStore(url) }
+  })
   fleetContract(async () => {
     const url = await postgres.createDatabase()
     return {

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe } from 'vitest'
 import { openStore } from '../../src/store/store.ts'
 import { apiContract } from './api.contract.ts'
+import { domainProofContract } from './domain-proof.contract.ts'
 import { fleetContract } from './fleet.contract.ts'
 import { storeContract } from './store.contract.ts'
 
@@ -14,6 +15,10 @@ afterAll(() => rmSync(folder, { recursive: true }))
 describe('SQLite', () => {
   storeContract(() => openStore(`sqlite:${join(folder, 'contract.db')}`))
   apiContract(() => openStore(`sqlite:${join(folder, 'api.db')}`))
+  domainProofContract(async () => {
+    const url = `sqlite:${join(folder, 'domain-proof.db')}`
+    return { store: await openStore(url), other: await openStore(url) }
+  })
   fleetContract(async () => {
     const file = join(folder, 'fleet.db')
     return {

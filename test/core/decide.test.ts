@@ -34,13 +34,16 @@ describe('who may send as example.com', () => {
     expect(decision.allowed ? true : decision.reason).toBe(expected)
   })
 
-  test('nobody while it is not verified', () => {
+  test('nobody while it is not verified, whichever account it is that claims it', () => {
     const pending = { ...domain, state: 'pending' } as const
-    expect(decide(holder([onDomain(7)]), asSender(pending), now)).toMatchObject({
-      allowed: false,
-      reason: 'unverified-domain',
-      domain: 'example.com',
-    })
+    for (const accountId of [1, 2]) {
+      const asking = holder([onDomain(7)], { accountId })
+      expect(decide(asking, asSender(pending), now)).toMatchObject({
+        allowed: false,
+        reason: 'unverified-domain',
+        domain: 'example.com',
+      })
+    }
   })
 
   test('nobody when it belongs to nobody', () => {

@@ -31,6 +31,25 @@ test.each<['allow' | 'verify', string]>([
   expect(added).toMatchObject({ value: { domain: { name: 'new.test', state } } })
 })
 
+test('with deny none is verified either, nor by one that may only look', async () => {
+  const domain = { id: 7, accountId: 1, name: 'new.test', state: 'pending', proof: null }
+  const asked: unknown[] = []
+  const verifyWith = (accountDomains: 'deny' | 'verify', level: 'admin' | 'viewer') => {
+    const onRequest = async (found: unknown) => {
+      asked.push(found)
+      return { outcome: { done: true, value: found, receipt: null }, check: null }
+    }
+    const registry = { getDomain: async (id: number) => (id === 7 ? domain : undefined) }
+    const deps = { registry, verify: { onRequest }, accountDomains }
+    return createManagedDomains(deps as never).verify(caller(level), 7)
+  }
+  expect(await verifyWith('deny', 'admin')).toEqual({ denied: 'forbidden' })
+  expect(await verifyWith('verify', 'viewer')).toEqual({ denied: 'forbidden' })
+  expect(asked).toEqual([])
+  expect(await verifyWith('verify', 'admin')).toMatchObject({ value: { administered: true } })
+  expect(asked).toEqual([domain])
+})
+
 test('with deny none is added, and never by one that may only look', async () => {
   const forbidden = { denied: 'forbidden' }
   expect(await domainsWith('deny').create(caller('admin'), 'new.test')).toEqual(forbidden)
