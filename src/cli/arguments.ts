@@ -1,9 +1,9 @@
 import { normaliseDomain } from '../core/domain.ts'
 import { parseDuration } from '../core/duration.ts'
-import type { AccessLevel, DomainRecord } from '../core/grants.ts'
+import type { AccessLevel } from '../core/grants.ts'
 import { parseRate, type RateText } from '../core/rate.ts'
 import { nameProblem } from '../core/token-name.ts'
-import type { Account, GrantRequest, IdempotencyKey } from '../service/ports.ts'
+import type { Account, AccountDomain, GrantRequest, IdempotencyKey } from '../service/ports.ts'
 import { type CommandContext, CommandFailed, type OptionValues, UsageError } from './command.ts'
 
 /** Readers of what people type. Each throws a UsageError that says what would be right. */
@@ -118,10 +118,16 @@ export async function readGrants(
 }
 
 /** By name, or by id. */
-export function findDomain(domains: readonly DomainRecord[], wanted: string): DomainRecord {
-  const found = domains.find(({ id, name }) => name === wanted || String(id) === wanted)
+export function findDomain(domains: readonly AccountDomain[], wanted: string): AccountDomain {
+  const [found, ...others] = domains.filter(
+    ({ id, name }) => name === wanted || String(id) === wanted,
+  )
   if (found === undefined) {
     throw new CommandFailed(`there is no domain ${wanted} in this account: "postern domain list"`)
+  }
+  if (others.length > 0) {
+    const ids = [found, ...others].map(({ id }) => id).join(', ')
+    throw new CommandFailed(`several accounts claim ${wanted}: name one of the domains ${ids}`)
   }
   return found
 }

@@ -6,6 +6,7 @@ import type { Actor, Confirm, FleetRegistry, Registry } from '../service/ports.t
 import type { Reset } from '../service/reset.ts'
 import type { Reveal } from '../service/reveal.ts'
 import type { Revoke } from '../service/revoke.ts'
+import type { VerifyDomain } from '../service/verify-domain.ts'
 
 /** What commands work with; the program hands in its control plane. */
 export interface Operations {
@@ -21,6 +22,7 @@ export interface Operations {
   readonly reset: Reset
   readonly revoke: Revoke
   readonly reveal: Reveal
+  readonly verify: VerifyDomain
   readonly explain: Explain
   readonly confirm: Confirm
   /** Milliseconds by which this machine's clock is ahead of the database's. */

@@ -1,3 +1,4 @@
+import type { DomainCheck } from '../service/verify-domain.ts'
 import {
   findDomain,
   knownAccount,
@@ -6,7 +7,7 @@ import {
   readDomain,
   readId,
 } from './arguments.ts'
-import type { Command } from './command.ts'
+import type { Command, CommandContext } from './command.ts'
 import { unwrap, withReceipt } from './refusal.ts'
 import { domainJson, table } from './render.ts'
 
@@ -53,11 +54,12 @@ export const domainCommands: readonly Command[] = [
           ? undefined
           : knownAccount(await operations.store.listAccounts(), readId(given, '--account'))
       const domains = await operations.store.listDomains(accountId)
-      const rows = domains.map(({ id, name, accountId, state }) => [
+      const rows = domains.map(({ id, name, accountId, state, proof }) => [
         String(id),
         name,
         String(accountId),
-        state,
+        // What became of the proof matters only as long as there is none.
+        state === 'pending' ? `pending (${proof?.status})` : state,
       ])
       return {
         json: domains.map(domainJson),
@@ -66,19 +68,60 @@ export const domainCommands: readonly Command[] = [
     },
   },
   {
+    name: 'domain verify',
+    about: 'Look in the DNS for the record that proves a domain; its name or its id',
+    positionals: ['DOMAIN'],
+    options: {
+      force: { type: 'boolean', about: 'verify it without asking the DNS: you know whose it is' },
+    },
+    async run(context) {
+      const { operations, values, actor } = context
+      const domain = await readDomainArgument(context)
+      const { outcome, check } =
+        values.force === true
+          ? { outcome: await operations.verify.byWord(domain.id, actor), check: null }
+          : await operations.verify.onRequest(domain, actor)
+      const { value, receipt } = unwrap(outcome)
+      const json = { ...domainJson(value), verification: check && checkJson(check) }
+      const text = check === null ? `${value.name} is ${value.state}` : checkText(check)
+      return { ...withReceipt({ json, text }, receipt), failed: value.state !== 'verified' }
+    },
+  },
+  {
     name: 'domain remove',
     about: 'Remove a domain with every grant on it; its name or its id',
     positionals: ['DOMAIN'],
-    async run({ operations, positionals, actor }) {
-      const wanted = positionals[0] ?? ''
-      const name = /^\d+$/.test(wanted) ? wanted : readDomain(wanted)
-      const domain = findDomain(await operations.store.listDomains(), name)
-      const { receipt } = unwrap(await operations.revoke.removeDomain(domain.id, actor))
-      const { id, name: removed } = domain
-      return withReceipt(
-        { json: { id, name: removed, removed: true }, text: `Removed ${removed}` },
-        receipt,
-      )
+    async run(context) {
+      const { operations, actor } = context
+      const { id, name } = await readDomainArgument(context)
+      const { receipt } = unwrap(await operations.revoke.removeDomain(id, actor))
+      return withReceipt({ json: { id, name, removed: true }, text: `Removed ${name}` }, receipt)
     },
   },
 ]
+
+/** By its name or its id. */
+async function readDomainArgument({ operations, positionals }: CommandContext) {
+  const wanted = positionals[0] ?? ''
+  const name = /^\d+$/.test(wanted) ? wanted : readDomain(wanted)
+  return findDomain(await operations.store.listDomains(), name)
+}
+
+function checkJson({ record, ...look }: DomainCheck) {
+  return { ...record, ...look }
+}
+
+function checkText({ record, status, found, resolver, trouble }: DomainCheck): string {
+  const result = {
+    pass: 'found: the domain is verified',
+    missing: 'there is no such record yet',
+    fail: 'there are others, and not this one',
+    network_error: `the DNS does not answer (${trouble}): this says nothing of the record`,
+  }[status]
+  return table([
+    ['Record', `${record.name} ${record.type} "${record.value}"`],
+    ...found.map((text) => ['Found', `"${text}"`]),
+    ...(resolver === null ? [] : [['Answered by', resolver]]),
+    ['Result', result],
+  ])
+}

@@ -1,7 +1,7 @@
-import type { DomainRecord } from '../core/grants.ts'
+import { challengeRecord } from '../core/challenge.ts'
 import { accessLevelNumber } from '../core/grants.ts'
 import { standing } from '../core/standing.ts'
-import type { Receipt, TokenRecord } from '../service/ports.ts'
+import type { AccountDomain, Receipt, TokenRecord } from '../service/ports.ts'
 
 /** A token in the vendor's shape, and what Postern knows besides. Instants are ISO 8601. */
 export function tokenJson(token: TokenRecord, now: number) {
@@ -26,12 +26,20 @@ export function tokenJson(token: TokenRecord, now: number) {
   }
 }
 
-export function domainJson(domain: DomainRecord) {
+/** `dns_record` is null for a domain that needs no proof. */
+export function domainJson(domain: AccountDomain) {
+  const { name, proof } = domain
   return {
     id: domain.id,
     name: domain.name,
     account_id: domain.accountId,
     state: domain.state,
+    verified_at: isoOrNull(domain.verifiedAt),
+    dns_record: proof && {
+      ...challengeRecord(name, proof.challenge),
+      status: proof.status,
+      checked_at: isoOrNull(proof.checkedAt),
+    },
   }
 }
 

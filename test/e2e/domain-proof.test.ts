@@ -269,3 +269,47 @@ test('a record that is set later is found without anybody asking', async () => {
   expect(JSON.stringify(events)).toContain('domain.verified')
   expect(await gate.stop()).toBe(0)
 })
+
+test('the operator sees what is claimed, has it looked for, or vouches for it', async () => {
+  const gate = await place.start('serve')
+  const [one, two] = [await createCustomer(gate, 'One'), await createCustomer(gate, 'Two')]
+  const [first, second] = [await add(one, 'acme.test'), await add(two, 'acme.test')]
+  const table = await place.postern('domain', 'list')
+  expect(table.stdout.match(/acme\.test +\d +pending \(unchecked\)/g)).toHaveLength(2)
+
+  const unclear = await place.postern('domain', 'verify', 'acme.test')
+  expect(unclear).toMatchObject({ status: 1 })
+  expect(unclear.stderr).toContain(`several accounts claim acme.test: name one of the domains`)
+  expect((await place.postern('domain', 'remove', 'acme.test')).status).toBe(1)
+
+  const missing = await place.postern('domain', 'verify', String(first.id), '--json')
+  expect(missing.status).toBe(1)
+  const [record] = first.dns_records
+  expect(JSON.parse(missing.stdout)).toMatchObject({
+    state: 'pending',
+    verified_at: null,
+    dns_record: { name: record.domain, value: record.value, status: 'missing' },
+    verification: { name: record.domain, found: [], resolver: resolver.address, trouble: null },
+    receipt: null,
+  })
+
+  await publish(first)
+  const found = await place.postern('domain', 'verify', String(first.id))
+  expect(found).toMatchObject({ status: 0, stderr: '' })
+  expect(found.stdout).toContain(`${record.domain} TXT "${record.value}"`)
+  expect(found.stdout).toContain('the domain is verified')
+  expect(found.stdout).toContain('In force on every node')
+  expect(await sendOverHttp(gate, one, 'acme.test')).toBe(200)
+
+  const late = await place.postern('domain', 'verify', String(second.id), '--force')
+  expect(late).toMatchObject({ status: 1 })
+  expect(late.stderr).toContain('acme.test belongs to an account already')
+  await place.json('domain', 'remove', String(first.id))
+  await resolver.stop()
+  const silent = await place.postern('domain', 'verify', 'acme.test')
+  expect(silent.status).toBe(1)
+  expect(silent.stdout).toContain('this says nothing of the record')
+  const forced = await place.json('domain', 'verify', 'acme.test', '--force')
+  expect(forced).toMatchObject({ id: second.id, state: 'verified', verification: null })
+  expect(await sendOverHttp(gate, two, 'acme.test')).toBe(200)
+}, 60_000)
