@@ -21,7 +21,8 @@ export interface AuthenticateDeps {
 /** Is the presented token alive? Asked before the body is read, so that nobody uploads 50 MB to be told no. */
 export function authenticate(deps: AuthenticateDeps) {
   return createMiddleware<GateEnv>(async function checkStanding(c, next) {
-    const { digest, remoteAddress } = c.var
+    const digest = c.get('digest')
+    const remoteAddress = c.get('remoteAddress')
     const refused = await decideOn(c, deps, () => deps.admission.admit(digest, remoteAddress))
     return refused ?? tooManyCalls(c, deps) ?? next()
   })
@@ -49,13 +50,13 @@ async function decideOn(
   c.set('principal', verdict.principal)
   c.set('clearance', {
     stillHolds: verdict.stillHolds,
-    renew: () => decideOn(c, deps, () => authenticator.authorise(c.var.digest, [])),
+    renew: () => decideOn(c, deps, () => authenticator.authorise(c.get('digest'), [])),
   })
   return undefined
 }
 
 function tooManyCalls(c: Context<GateEnv>, { rate, report }: AuthenticateDeps) {
-  const { tokenId, rate: own } = c.var.principal
+  const { tokenId, rate: own } = c.get('principal')
   const waitMs = rate?.take(tokenId, own)?.waitMs ?? 0
   if (waitMs === 0) return undefined
   const denial = { allowed: false, reason: 'too-many-calls', tokenId, waitMs } as const

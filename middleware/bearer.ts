@@ -50,7 +50,7 @@ export function bearer({ authenticator, admission, clientAddress, report }: Bear
     const presented = authenticator.present(credential.bearerToken)
     if (!presented.wellFormed) {
       const malformed = { allowed: false, reason: 'malformed-token' } as const
-      const denial = admission.fail(malformed, c.var.remoteAddress)
+      const denial = admission.fail(malformed, c.get('remoteAddress'))
       report?.(c, 'auth', denial)
       return refuseDenial(c, denial)
     }

@@ -91,18 +91,18 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       event: 'decision',
       protocol: 'http',
       stage,
-      requestId: c.var.requestId,
+      requestId: c.get('requestId'),
       allowed: decision.allowed,
       ...(decision.allowed ? {} : { reason: decision.reason, domain: decision.domain }),
       tokenId: about.tokenId,
       accountId: 'accountId' in about ? about.accountId : undefined,
-      remoteAddress: c.var.remoteAddress,
+      remoteAddress: c.get('remoteAddress'),
     })
   }
 
   function onFault(c: Context<GateEnv>, fault: unknown) {
     metrics.couldNotDecide('http')
-    const { requestId } = c.var
+    const requestId = c.get('requestId')
     log.error({ event: 'undecided', protocol: 'http', requestId, error: String(fault) })
   }
 
@@ -127,7 +127,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   }
 
   const checkBody = createMiddleware<GateEnv>(async function checkAsRouted(c, next) {
-    switch (c.var.matched.route.check) {
+    switch (c.get('matched').route.check) {
       case 'send':
         return checkSend(c, next)
       case 'batch':
@@ -149,7 +149,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   async function forward(c: Context<GateEnv>) {
     for (let attempt = 0; attempt < maxForwards; attempt++) {
       if ((await forwardOnce(c)) === 'done') return RESPONSE_ALREADY_SENT
-      const refused = await c.var.clearance.renew()
+      const refused = await c.get('clearance').renew()
       if (refused !== undefined) return refused
     }
     onFault(c, new Error('the decision was superseded again and again'))
@@ -158,9 +158,10 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
 
   async function forwardOnce(c: Context<GateEnv>) {
     const { outgoing } = c.env
-    const { upstream, principal, clearance, requestId } = c.var
-    return upstream.forward(await upstreamRequest(c), outgoing, {
-      mayFinish: clearance.stillHolds,
+    const principal = c.get('principal')
+    const requestId = c.get('requestId')
+    return c.get('upstream').forward(await upstreamRequest(c), outgoing, {
+      mayFinish: c.get('clearance').stillHolds,
       answerHeaders: (headers) => answerHeaders(headers, { principal, requestId }),
       fail(failure, error) {
         const { status, sentence } = upstreamAnswer(failure)
@@ -178,24 +179,25 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
 
   async function upstreamRequest(c: Context<GateEnv>): Promise<UpstreamRequest> {
     const { incoming } = c.env
-    const { upstream, principal, senders, requestId, matched, body } = c.var
+    const principal = c.get('principal')
+    const matched = c.get('matched')
     const checksJson = matched.route.check !== 'authenticated'
     const headers = upstreamHeaders(incoming.rawHeaders, {
       principal,
       assertion: await assertions.sign({
-        audience: upstream.origin,
+        audience: c.get('upstream').origin,
         principal,
-        senders,
+        senders: c.get('senders'),
         protocol: 'http',
       }),
-      requestId,
-      remoteAddress: c.var.remoteAddress,
+      requestId: c.get('requestId'),
+      remoteAddress: c.get('remoteAddress'),
       protocol: clientProtocol(incoming),
       host: incoming.headers.host,
       contentType: checksJson ? 'application/json' : incoming.headers['content-type'],
       operatorHeaders,
     })
-    return { method: matched.route.method, path: matched.path, headers, body }
+    return { method: matched.route.method, path: matched.path, headers, body: c.get('body') }
   }
 
   /** What the client spoke with the gate, or with the trusted proxy that ended its TLS. */
@@ -207,12 +209,11 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
 
   function reportUpstreamFailure(c: Context<GateEnv>, failure: string, error: Error) {
     metrics.upstreamFailed('http')
-    const { requestId, upstream } = c.var
     log.warn({
       event: 'upstream_failed',
       protocol: 'http',
-      requestId,
-      upstream: upstream.origin,
+      requestId: c.get('requestId'),
+      upstream: c.get('upstream').origin,
       failure,
       error: error.message,
     })
@@ -222,7 +223,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   app.use(async function identify(c, next) {
     c.set('requestId', random.uuid())
     await next()
-    if (!c.env.outgoing.headersSent) c.header('X-Request-Id', c.var.requestId)
+    if (!c.env.outgoing.headersSent) c.header('X-Request-Id', c.get('requestId'))
   })
   app.use(route)
   app.use(bearer({ authenticator, admission, report, ...(clientAddress && { clientAddress }) }))

@@ -83,7 +83,7 @@ async function authoriseSenders(
   const startedAt = clock.monotonic()
   let verdicts: readonly Verdict[]
   try {
-    verdicts = await authenticator.authoriseEach(c.var.digest, senders)
+    verdicts = await authenticator.authoriseEach(c.get('digest'), senders)
   } catch (fault) {
     onFault?.(c, fault)
     return refuseUndecided(c)
@@ -125,9 +125,9 @@ function indexesOf<T>(items: readonly T[], wanted: (item: T) => boolean): number
 }
 
 /** Memory for the body of one request, given back when that is answered or gone. */
-export function holdMemory({ env, var: { principal } }: Context<GateEnv>, memory?: BodyMemory) {
-  const held = memory?.open(principal.accountId)
-  if (held !== undefined) env.outgoing.once('close', held.release)
+export function holdMemory(c: Context<GateEnv>, memory?: BodyMemory) {
+  const held = memory?.open(c.get('principal').accountId)
+  if (held !== undefined) c.env.outgoing.once('close', held.release)
   return held?.take
 }
 

@@ -9,6 +9,9 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
+/** Lines wait for each other, so that not each costs a system call: a killed process loses those of the last moment. */
+const buffered = { sync: false, minLength: 4096, periodicFlush: 100 }
+
 export function createLog(level: LogLevel, destination?: { write(line: string): void }): Log {
   const options = {
     level,
@@ -17,5 +20,5 @@ export function createLog(level: LogLevel, destination?: { write(line: string): 
     formatters: { level: (label: string) => ({ level: label }) },
     redact: ['token', 'password', 'authorization', '*.token', '*.password', '*.authorization'],
   }
-  return destination === undefined ? pino(options) : pino(options, destination)
+  return pino(options, destination ?? pino.destination(buffered))
 }
