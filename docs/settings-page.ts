@@ -1,7 +1,7 @@
 /** Writes docs/settings.md from the table of settings: `npm run docs`. */
 import { writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { configFileVariable, flagName, settings } from '../src/config.ts'
+import { apiSettings, configFileVariable, flagName, settings } from '../src/config.ts'
 
 export function settingsPage(): string {
   const rows = Object.values<{ variable: string; about: string; dev?: string; serve?: string }>(
@@ -21,6 +21,14 @@ export function settingsPage(): string {
     row('variable', 'flag', '`postern dev`', '`postern serve`', 'meaning'),
     row('---', '---', '---', '---', '---'),
     ...rows,
+    '',
+    'What [the command line](cli.md) asks the gate of another machine with; no gate reads them:',
+    '',
+    row('variable', 'flag', 'meaning'),
+    row('---', '---', '---'),
+    ...Object.values(apiSettings).map(({ variable, about }) =>
+      row(`\`${variable}\``, `\`--${flagName(variable)}\``, about),
+    ),
   ].join('\n')}\n`
 }
 

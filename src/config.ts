@@ -270,6 +270,37 @@ export const settings = {
   readyFile: one('POSTERN_READY_FILE', parse.text, 'gets one JSON object once everything listens'),
 } as const
 
+/** What the command line asks another machine's gate with; no gate reads them. */
+export const apiSettings = {
+  url: {
+    variable: 'POSTERN_URL',
+    value: 'URL',
+    about:
+      'a gate\'s control plane, such as https://gate.internal:8081; "none" for the store of this machine',
+  },
+  tokenFile: {
+    variable: 'POSTERN_TOKEN_FILE',
+    value: 'FILE',
+    about: 'file that holds the API token which asks; "-" is standard input',
+  },
+  token: {
+    variable: 'POSTERN_TOKEN',
+    value: 'TOKEN',
+    about: 'the token itself; on a command line everybody on the machine can see it',
+  },
+  ca: {
+    variable: 'POSTERN_CA',
+    value: 'FILE',
+    about: 'PEM file: whom to trust for TLS, besides those whom Node trusts',
+  },
+  timeout: {
+    variable: 'POSTERN_TIMEOUT',
+    value: 'DURATION',
+    default: '60s',
+    about: 'how long to wait for an answer, 60s if not said: a change waits for silent gates',
+  },
+} as const
+
 type Settings = typeof settings
 type Value<S> = S extends Setting<infer T> ? T : never
 
@@ -386,7 +417,8 @@ function doubts(config: Config): string[] {
 
 /** A variable that is spelled wrong has no effect, which its owner would want to know. */
 function unknownVariables(sources: Sources): string[] {
-  const known = new Set(Object.values<Setting<unknown>>(settings).map(({ variable }) => variable))
+  const own = Object.values<Setting<unknown>>(settings)
+  const known = new Set([...own, ...Object.values(apiSettings)].map(({ variable }) => variable))
   const given = sources.flatMap((source) => Object.keys(source))
   return [...new Set(given)]
     .filter(

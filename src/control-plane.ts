@@ -112,7 +112,7 @@ export async function openControlPlane(
         domains: createManagedDomains({ ...services, accountDomains: config.accountDomains }),
         account: createManagedAccount(services),
       },
-      explain: createExplain({ authenticator }),
+      explain: createExplain(services),
       confirm,
       async close() {
         await confirmation.settled()

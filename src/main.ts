@@ -3,15 +3,20 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
+import { styleText } from 'node:util'
+import { readApiTarget, readApiUrl } from './api-target.ts'
 import { checkSettings } from './check-settings.ts'
-import { type CliHost, runCli, type SettingValues } from './cli/run.ts'
+import type { SettingValues } from './cli/parse-flags.ts'
+import { type CliHost, runCli } from './cli/run.ts'
 import { systemClock } from './clock.ts'
 import {
+  apiSettings,
   type Config,
   configFileVariable,
   flagName,
   type Mode,
   parseConfig,
+  type Sources,
   settings,
 } from './config.ts'
 import { openControlPlane } from './control-plane.ts'
@@ -37,15 +42,32 @@ let mayLinger = false
 const host: CliHost = {
   version: readVersion(),
   operator: operatorName(),
-  settingFlags: Object.values(settings).map(({ variable, about }) => ({
+  apiFlags: Object.values(apiSettings).map((setting) => ({
+    ...setting,
+    flag: flagName(setting.variable),
+  })),
+  settingFlags: Object.values(settings).map(({ variable, about, parse }) => ({
     flag: flagName(variable),
     variable,
     about,
+    values: parse.values,
   })),
+  terminal: process.stdout.isTTY
+    ? {
+        // Some terminals do not know their own.
+        width: process.stdout.columns || Number.POSITIVE_INFINITY,
+        // Obeys NO_COLOR and its like.
+        bold: (line) => styleText('bold', line, { stream: process.stdout }),
+      }
+    : undefined,
   clock: system.clock,
   readStandardInput: () => text(process.stdin),
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${line}\n`),
+
+  apiUrl: (flags) => readApiUrl(sourcesWith(flags)),
+
+  apiTarget: (flags, readStandardInput) => readApiTarget(sourcesWith(flags), readStandardInput),
 
   async open(flags) {
     const config = readConfig('tool', flags)
@@ -161,10 +183,13 @@ async function runWorker(readSettings: () => Config, stopped: Promise<unknown>):
   }
 }
 
-function readConfig(mode: Mode, flags: SettingValues): Config {
+function sourcesWith(flags: SettingValues): Sources {
   const file = flags[configFileVariable] ?? process.env[configFileVariable]
-  const fromFile = file ? readSettingsFile(file) : {}
-  const result = parseConfig(mode, [flags, process.env, fromFile])
+  return [flags, process.env, file ? readSettingsFile(file) : {}]
+}
+
+function readConfig(mode: Mode, flags: SettingValues): Config {
+  const result = parseConfig(mode, sourcesWith(flags))
   if (!result.ok) {
     throw new Error(`the settings do not work:\n${result.problems.map((p) => `  ${p}`).join('\n')}`)
   }

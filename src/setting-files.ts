@@ -52,6 +52,10 @@ export function readUpstreamCa(file: string | undefined): string | undefined {
   return readCa('POSTERN_UPSTREAM_CA', file)
 }
 
+export function readApiCa(file: string | undefined): string | undefined {
+  return readCa('POSTERN_CA', file)
+}
+
 export function readRedisCa(file: string | undefined): string | undefined {
   return readCa('POSTERN_REDIS_CA', file)
 }

@@ -4,7 +4,11 @@ import { parseRate, type Rate } from './core/rate.ts'
 import { isTokenPrefix } from './core/token.ts'
 
 /** Turns the text of a setting into its value, or throws an error whose message completes "POSTERN_X ". */
-export type Parser<T> = (text: string) => T
+export interface Parser<T> {
+  (text: string): T
+  /** All that the text can be. */
+  readonly values?: readonly string[]
+}
 
 export interface ListenAddress {
   readonly host: string
@@ -37,7 +41,9 @@ export interface RouteSetting {
 
 export const text: Parser<string> = (value) => value
 
-export const flag: Parser<boolean> = (value) => {
+export const flag: Parser<boolean> = Object.assign(readFlag, { values: ['true', 'false'] })
+
+function readFlag(value: string): boolean {
   if (value === 'true' || value === '1') return true
   if (value === 'false' || value === '0') return false
   throw new Error(`must be true or false, not "${value}"`)
@@ -55,11 +61,12 @@ export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Par
 }
 
 export function oneOf<const T extends string>(...values: readonly T[]): Parser<T> {
-  return (value) => {
+  function choose(value: string): T {
     const found = values.find((candidate) => candidate === value)
     if (found === undefined) throw new Error(`must be ${values.join(' or ')}, not "${value}"`)
     return found
   }
+  return Object.assign(choose, { values })
 }
 
 export function listOf<T>(item: Parser<T>): Parser<readonly T[]> {

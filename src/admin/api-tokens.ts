@@ -7,8 +7,8 @@ import { badRequest, invalid, invalidAsAWhole, notFound } from './errors.ts'
 import type { Generation } from './generation.ts'
 import type { DefineOperation } from './operation.ts'
 import { cutPage, linkNext, pageQuery } from './paging.ts'
-import { line } from './schemas.ts'
-import type { TokenShape } from './token-json.ts'
+import { idInput, line } from './schemas.ts'
+import { type TokenShape, type View, viewQuery } from './token-json.ts'
 import { createBody, editBody, expiryProblem, resetBody, windowBody } from './token-requests.ts'
 
 export interface ApiTokensDeps {
@@ -21,11 +21,12 @@ export interface ApiTokensDeps {
 
 /** `api_tokens`, as existing clients speak it, and what these have always asked the vendor for. */
 export function addApiTokens({ operation, generation, shape, tokens, clock }: ApiTokensDeps) {
-  const { schema, tokenJson, issuedJson } = shape
+  const { schema, tokenJson, issuedJson, resetJson } = shape
   const path = `${generation.prefix}/api_tokens`
   const one = `${path}/{id}`
   const tag = 'API tokens'
   const issued = { status: 200, schema: schema.tokenWithSecret } as const
+  const query = z.object(viewQuery)
   const changed = { status: 200, description: 'The token', schema: schema.token } as const
 
   operation(
@@ -36,25 +37,34 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       summary: 'List tokens',
       description:
         'Those that the calling token sees, by id. All of them, or with `limit` one page and a Link to the next.',
-      query: z.object({ ...pageQuery, search: line.optional() }),
+      query: z.object({
+        ...pageQuery,
+        ...viewQuery,
+        search: line.optional(),
+        'domain_ids[]': z.array(idInput).max(100).optional(),
+      }),
       answer: { status: 200, description: 'Tokens', schema: z.array(schema.token) },
     },
-    async function list(c, { query: { limit, after = 0, search } }) {
+    async function list(
+      c,
+      { query: { limit, after = 0, view, search, 'domain_ids[]': onDomains } },
+    ) {
       const { caller } = c.var
-      if (limit === undefined && after === 0) return listAll(c, { search })
+      const wanted = { search, onDomains }
+      if (limit === undefined && after === 0) return listAll(c, wanted, view)
       const size = limit ?? 100
-      const read = await tokens.page(caller, { after, limit: size + 1, search })
+      const read = await tokens.page(caller, { after, limit: size + 1, ...wanted })
       const { page, next } = cutPage(read, size)
       if (next !== undefined) linkNext(c, { limit: size, after: next.id })
-      return c.json(page.map(tokenJson))
+      return c.json(page.map((token) => tokenJson(token, view)))
     },
   )
 
   /** Written in pieces: the other work of this process gets its turn, however many tokens there are. */
-  async function listAll(c: ApiContext, query: TokenQuery) {
+  async function listAll(c: ApiContext, wanted: TokenQuery, view: View) {
     const pieces: string[] = []
-    for await (const batch of tokens.all(c.var.caller, query)) {
-      pieces.push(...batch.map((token) => JSON.stringify(tokenJson(token))))
+    for await (const batch of tokens.all(c.var.caller, wanted)) {
+      pieces.push(...batch.map((token) => JSON.stringify(tokenJson(token, view))))
     }
     return c.body(`[${pieces.join(',')}]`, 200, { 'content-type': 'application/json' })
   }
@@ -67,10 +77,11 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       summary: 'Create a token',
       takesIdempotencyKey: true,
       isChange: true,
+      query,
       body: createBody,
       answer: { ...issued, description: 'The token, with its secret, which is not shown again' },
     },
-    async function create(c, { body: { name, resources, expires_at } }) {
+    async function create(c, { query: { view }, body: { name, resources, expires_at } }) {
       const key = idempotencyKey(c)
       if (key === false) return badRequest(c, 'The Idempotency-Key is malformed')
       if (resources.length === 0) return invalidAsAWhole(c, noPermissions)
@@ -78,7 +89,8 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       const problem = expiryProblem(expires_at, clock.now())
       if (problem !== undefined) return invalidAsAWhole(c, problem)
       const request = { name, grants: resources, expiresAt: expires_at ?? null }
-      return answerChange(c, await tokens.create(c.var.caller, request, key), issuedJson)
+      const created = await tokens.create(c.var.caller, request, key)
+      return answerChange(c, created, (token) => issuedJson(token, view))
     },
   )
 
@@ -88,11 +100,12 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       path: one,
       tag,
       summary: 'Get a token',
+      query,
       answer: { ...changed },
     },
-    async function get(c, { id }) {
+    async function get(c, { id, query: { view } }) {
       const token = await tokens.get(c.var.caller, id)
-      return token === undefined ? notFound(c) : c.json(tokenJson(token))
+      return token === undefined ? notFound(c) : c.json(tokenJson(token, view))
     },
   )
 
@@ -104,15 +117,17 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       summary: 'Rename a token, replace its permissions, or both',
       description: '`resources` is the whole new set. Beyond the vendor.',
       isChange: true,
+      query,
       body: editBody,
       answer: { ...changed },
     },
-    async function edit(c, { id, body: { name, resources: grants } }) {
+    async function edit(c, { id, query: { view }, body: { name, resources: grants } }) {
       if (grants?.length === 0) return invalidAsAWhole(c, noPermissions)
       if (name === undefined && grants === undefined) {
         return invalidAsAWhole(c, 'Nothing to change: give name or resources')
       }
-      return answerChange(c, await tokens.edit(c.var.caller, id, { name, grants }), tokenJson)
+      const edited = await tokens.edit(c.var.caller, id, { name, grants })
+      return answerChange(c, edited, (token) => tokenJson(token, view))
     },
   )
 
@@ -143,11 +158,17 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
         'Makes a successor with the same permissions. The old token works until its window ends: `window`, beyond the vendor, or 12 hours.',
       takesIdempotencyKey: true,
       isChange: true,
+      query,
       body: resetBody,
       bodyOptional: true,
-      answer: { ...issued, description: 'The successor, with its secret' },
+      answer: {
+        status: 200,
+        schema: schema.successor,
+        description: 'The successor, with its secret',
+      },
     },
-    async function reset(c, { id: tokenId, body: { expires_at: expiresAt, window: windowMs } }) {
+    async function reset(c, { id: tokenId, query: { view }, body }) {
+      const { expires_at: expiresAt, window: windowMs } = body
       const key = idempotencyKey(c)
       if (key === false) return badRequest(c, 'The Idempotency-Key is malformed')
       const problem = expiryProblem(expiresAt, clock.now())
@@ -158,7 +179,8 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
         ...(expiresAt !== undefined && { expiresAt }),
         ...(windowMs !== undefined && { windowMs }),
       }
-      return answerChange(c, await tokens.reset(c.var.caller, request, key), issuedJson)
+      const done = await tokens.reset(c.var.caller, request, key)
+      return answerChange(c, done, (both) => resetJson(both, view))
     },
   )
 
@@ -171,11 +193,13 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       description:
         '`window` counts from now, and ends 30 days after the reset at the latest. Beyond the vendor.',
       isChange: true,
+      query,
       body: windowBody,
       answer: { ...changed },
     },
-    async function changeWindow(c, { id, body: { window } }) {
-      return answerChange(c, await tokens.changeWindow(c.var.caller, id, window), tokenJson)
+    async function changeWindow(c, { id, query: { view }, body: { window } }) {
+      const changed = await tokens.changeWindow(c.var.caller, id, window)
+      return answerChange(c, changed, (token) => tokenJson(token, view))
     },
   )
 
@@ -187,10 +211,12 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       summary: 'Take a reset back while its window runs',
       description: 'The successor stays, since apps may use it already. Beyond the vendor.',
       isChange: true,
+      query,
       answer: { ...changed },
     },
-    async function undoReset(c, { id }) {
-      return answerChange(c, await tokens.undoReset(c.var.caller, id), tokenJson)
+    async function undoReset(c, { id, query: { view } }) {
+      const undone = await tokens.undoReset(c.var.caller, id)
+      return answerChange(c, undone, (token) => tokenJson(token, view))
     },
   )
 
@@ -205,7 +231,7 @@ export function addApiTokens({ operation, generation, shape, tokens, clock }: Ap
       answer: { ...issued, description: 'The token, with its secret' },
     },
     async function reveal(c, { id }) {
-      return answerChange(c, await tokens.reveal(c.var.caller, id), issuedJson)
+      return answerChange(c, await tokens.reveal(c.var.caller, id), (token) => issuedJson(token))
     },
   )
 }

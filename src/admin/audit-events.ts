@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import type { Grant } from '../core/grants.ts'
+import { auditedState } from '../core/audited-state.ts'
 import type { ManagedAccount } from '../service/managed-account.ts'
 import type { AuditEvent } from '../service/ports.ts'
 import { forbidden } from './errors.ts'
@@ -38,22 +38,9 @@ export function addAuditEvents({ operation, generation, shape, account }: AuditE
       actor: { name: actor, token_id: actorTokenId, origin },
       action: rest.action,
       subject: rest.subject,
-      before: stateJson(rest.before),
-      after: stateJson(rest.after),
+      before: auditedState(rest.before, shape.resources),
+      after: auditedState(rest.after, shape.resources),
     }
-  }
-
-  /** What the trail keeps, in the words of the API. */
-  function stateJson(kept: unknown): Record<string, unknown> | null {
-    if (kept === null || typeof kept !== 'object') return null
-    return Object.fromEntries(
-      Object.entries(kept).map(([key, value]) => {
-        if (key === 'grants') return ['resources', shape.resources(value as readonly Grant[])]
-        const isInstant = key.endsWith('At') && typeof value === 'number'
-        const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-        return [name, isInstant ? new Date(value).toISOString() : value]
-      }),
-    )
   }
 
   operation(

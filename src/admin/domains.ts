@@ -1,7 +1,12 @@
 import { z } from '@hono/zod-openapi'
 import { challengeLabel, challengeRecord } from '../core/challenge.ts'
 import { normaliseDomain } from '../core/domain.ts'
-import type { CheckedDomainView, DomainView, ManagedDomains } from '../service/managed-domains.ts'
+import type {
+  AddedDomain,
+  CheckedDomainView,
+  DomainView,
+  ManagedDomains,
+} from '../service/managed-domains.ts'
 import type { AccountDomain } from '../service/ports.ts'
 import type { DomainCheck } from '../service/verify-domain.ts'
 import { answerChange } from './change-answer.ts'
@@ -9,6 +14,7 @@ import { invalid, invalidAsAWhole, notFound, unavailable } from './errors.ts'
 import type { Generation } from './generation.ts'
 import type { DefineOperation } from './operation.ts'
 import { id } from './schemas.ts'
+import { type View, viewQuery } from './token-json.ts'
 
 interface DomainsDeps {
   readonly operation: DefineOperation
@@ -106,6 +112,15 @@ const checkedDomain = z
   })
   .openapi('CheckedDomain')
 
+const addedDomain = z
+  .strictObject({
+    ...domain.shape,
+    token: z.strictObject({ id, name: z.string(), token: z.string() }).optional().openapi({
+      description: 'With `view=full`: its own token, with the secret.',
+    }),
+  })
+  .openapi('AddedDomain')
+
 function domainJson({ domain: record, administered }: DomainView): z.input<typeof domain> {
   const verified = record.state === 'verified'
   return {
@@ -137,6 +152,13 @@ function checkJson({ record: { name, type, value }, status, found, resolver }: D
 
 function troubleSentence({ record, trouble }: DomainCheck): string {
   return `The DNS does not answer for ${record.name} (${trouble}): try again`
+}
+
+function addedDomainJson(added: AddedDomain, view: View): z.input<typeof addedDomain> {
+  if (view !== 'full') return domainJson(added)
+  const { record, bearerToken } = added.token
+  const token = { id: record.id, name: record.name, token: bearerToken }
+  return { ...domainJson(added), token }
 }
 
 /** Takes either generation's word for what a body is about. */
@@ -190,10 +212,11 @@ export function addDomains({ operation, generation, domains }: DomainsDeps) {
       description:
         'A token with admin permission on it comes with it, and is found in the list of tokens. For admins of the account, if the gate lets accounts add domains.',
       isChange: true,
+      query: z.object(viewQuery),
       body: createBody,
-      answer,
+      answer: { ...answer, schema: addedDomain },
     },
-    async function create(c, { body }) {
+    async function create(c, { query: { view }, body }) {
       const written = body?.domain_name ?? ''
       if (written === '') {
         return invalidAsAWhole(c, "Validation failed: Domain name can't be blank")
@@ -202,7 +225,8 @@ export function addDomains({ operation, generation, domains }: DomainsDeps) {
       if (name === undefined) {
         return invalidAsAWhole(c, 'Validation failed: Domain name is not a valid domain name')
       }
-      return answerChange(c, await domains.create(c.var.caller, name), domainJson)
+      const added = await domains.create(c.var.caller, name)
+      return answerChange(c, added, (one) => addedDomainJson(one, view))
     },
   )
 

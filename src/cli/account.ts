@@ -1,13 +1,13 @@
 import { readName } from './arguments.ts'
 import type { Command } from './command.ts'
 import { unwrap } from './refusal.ts'
-import { table } from './render.ts'
 
 export const accountCommands: readonly Command[] = [
   {
     name: 'account create',
     about: 'Make an account: the owner of domains and tokens',
     positionals: ['NAME'],
+    examples: ['account create Acme'],
     async run({ operations, positionals, actor }) {
       const { value } = unwrap(
         await operations.issue.createAccount(readName(positionals[0]), actor),
@@ -21,11 +21,16 @@ export const accountCommands: readonly Command[] = [
   {
     name: 'account list',
     about: 'List the accounts',
-    async run({ operations }) {
-      const accounts = await operations.store.listAccounts()
+    examples: ['account list --json'],
+    async manage({ management }) {
+      const accounts = await management.listAccounts()
       return {
         json: accounts.map(({ id, name }) => ({ id, name })),
-        text: table([['ID', 'NAME'], ...accounts.map(({ id, name }) => [String(id), name])]),
+        text: {
+          columns: [{ title: 'ID' }, { title: 'NAME', shrinks: true }],
+          rows: accounts.map(({ id, name }) => [String(id), name]),
+          empty: 'No accounts yet: make one with "postern account create NAME"',
+        },
       }
     },
   },

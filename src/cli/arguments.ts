@@ -3,8 +3,10 @@ import { parseDuration } from '../core/duration.ts'
 import type { AccessLevel } from '../core/grants.ts'
 import { parseRate, type RateText } from '../core/rate.ts'
 import { nameProblem } from '../core/token-name.ts'
-import type { Account, AccountDomain, GrantRequest, IdempotencyKey } from '../service/ports.ts'
-import { type CommandContext, CommandFailed, type OptionValues, UsageError } from './command.ts'
+import type { Account, GrantRequest } from '../service/ports.ts'
+import { CommandFailed, type ManagementContext, type OptionValues, UsageError } from './command.ts'
+import type { ManagedDomain } from './management.ts'
+import { noSuchDomain } from './refusal.ts'
 
 /** Readers of what people type. Each throws a UsageError that says what would be right. */
 
@@ -61,19 +63,25 @@ export function optionText(values: OptionValues, name: string): string | undefin
   return typeof value === 'string' ? value : undefined
 }
 
-export function readIdempotencyKey(values: OptionValues): IdempotencyKey | undefined {
+/** How many to show. */
+export function readLimit(values: OptionValues): number | undefined {
+  const text = optionText(values, 'limit')
+  return text === undefined ? undefined : readId(text, '--limit')
+}
+
+export function readIdempotencyKey(values: OptionValues): string | undefined {
   const key = optionText(values, 'idempotency-key')
   if (key === undefined) return undefined
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
     throw new UsageError('an idempotency key has 1 to 255 printable characters and no spaces')
   }
-  return { scope: 'cli', key }
+  return key
 }
 
 /** The account that is named, or the only one there is. */
-export async function readAccount({ values, operations }: CommandContext): Promise<number> {
+export async function readAccount({ values, management }: ManagementContext): Promise<number> {
   const given = optionText(values, 'account')
-  const accounts = await operations.store.listAccounts()
+  const accounts = await management.listAccounts()
   if (given !== undefined) return knownAccount(accounts, readId(given, '--account'))
   const [only] = accounts
   if (only !== undefined && accounts.length === 1) return only.id
@@ -84,14 +92,24 @@ export async function readAccount({ values, operations }: CommandContext): Promi
   )
 }
 
-export function knownAccount(accounts: readonly Account[], wanted: number): number {
+/** The account that is named, or undefined for all. */
+export async function readAnyAccount({
+  values,
+  management,
+}: ManagementContext): Promise<number | undefined> {
+  const given = optionText(values, 'account')
+  if (given === undefined) return undefined
+  return knownAccount(await management.listAccounts(), readId(given, '--account'))
+}
+
+function knownAccount(accounts: readonly Pick<Account, 'id'>[], wanted: number): number {
   if (accounts.some(({ id }) => id === wanted)) return wanted
   throw new CommandFailed('there is no such account: "postern account list" shows them')
 }
 
 /** The grants that `--domain NAME[:LEVEL]` and `--account-level LEVEL` ask for. */
 export async function readGrants(
-  { values, operations }: CommandContext,
+  { values, management }: ManagementContext,
   accountId: number,
 ): Promise<readonly GrantRequest[]> {
   const grants: GrantRequest[] = []
@@ -99,13 +117,12 @@ export async function readGrants(
   if (level !== undefined) {
     grants.push({ resource: { type: 'account', id: accountId }, level: readLevel(level) })
   }
-  const wanted = values.domain
-  const texts = Array.isArray(wanted) ? wanted.map(String) : []
-  const domains = texts.length === 0 ? [] : await operations.store.listDomains(accountId)
+  const texts = optionTexts(values, 'domain')
+  const domains = texts.length === 0 ? [] : await management.listDomains(accountId)
   for (const text of texts) {
     const [name = '', domainLevel = 'admin', ...rest] = text.split(':')
     if (rest.length > 0) throw new UsageError(`--domain takes NAME or NAME:LEVEL, not "${text}"`)
-    const domain = findDomain(domains, readDomain(name))
+    const domain = knownDomain(domains, readDomain(name))
     if (grants.some(({ resource }) => resource.type === 'domain' && resource.id === domain.id)) {
       throw new UsageError(`--domain names ${domain.name} twice`)
     }
@@ -117,20 +134,47 @@ export async function readGrants(
   return grants
 }
 
+/** The ids of the domains that `--domain NAME` names, or undefined where none is. */
+export async function readDomainIds(
+  { values, management }: ManagementContext,
+  accountId: number,
+): Promise<readonly number[] | undefined> {
+  const texts = optionTexts(values, 'domain')
+  if (texts.length === 0) return undefined
+  const domains = await management.listDomains(accountId)
+  return texts.map((text) => knownDomain(domains, readDomain(text)).id)
+}
+
+function optionTexts(values: OptionValues, name: string): readonly string[] {
+  const given = values[name]
+  return Array.isArray(given) ? given.map(String) : []
+}
+
 /** By name, or by id. */
-export function findDomain(domains: readonly AccountDomain[], wanted: string): AccountDomain {
+export function findDomain(
+  domains: readonly ManagedDomain[],
+  wanted: string,
+): ManagedDomain | undefined {
   const [found, ...others] = domains.filter(
     ({ id, name }) => name === wanted || String(id) === wanted,
   )
-  if (found === undefined) {
-    throw new CommandFailed(`there is no domain ${wanted} in this account: "postern domain list"`)
-  }
   if (others.length > 0) {
-    const ids = [found, ...others].map(({ id }) => id).join(', ')
-    throw new CommandFailed(`several accounts claim ${wanted}: name one of the domains ${ids}`)
+    const ids = domains.filter(({ name }) => name === wanted).map(({ id }) => id)
+    throw new CommandFailed(
+      `several accounts claim ${wanted}: name one of the domains ${ids.join(', ')}`,
+    )
   }
   return found
 }
+
+/** Throws where there is none. */
+export function knownDomain(domains: readonly ManagedDomain[], wanted: string): ManagedDomain {
+  const found = findDomain(domains, wanted)
+  if (found === undefined) throw new CommandFailed(noSuchDomain(wanted))
+  return found
+}
+
+export const levels = ['admin', 'viewer'] as const
 
 function readLevel(text: string): AccessLevel {
   if (text === 'admin' || text === 'viewer') return text

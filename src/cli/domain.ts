@@ -1,43 +1,32 @@
 import type { DomainCheck } from '../service/verify-domain.ts'
-import {
-  findDomain,
-  knownAccount,
-  optionText,
-  readAccount,
-  readDomain,
-  readId,
-} from './arguments.ts'
-import type { Command, CommandContext } from './command.ts'
-import { unwrap, withReceipt } from './refusal.ts'
-import { domainJson, table } from './render.ts'
-
-const account = {
-  account: { type: 'string', value: 'ID', about: 'the account; not needed if there is only one' },
-} as const
+import { findDomain, knownDomain, readAccount, readAnyAccount, readDomain } from './arguments.ts'
+import type { Command, ManagementContext } from './command.ts'
+import { accountOption } from './options.ts'
+import { answerAbsence, noSuchDomain, withReceipt } from './refusal.ts'
+import { domainJson } from './render.ts'
+import { alignRows } from './table.ts'
 
 export const domainCommands: readonly Command[] = [
   {
     name: 'domain add',
     about: 'Add a domain, with its own token that administers it',
     positionals: ['NAME'],
-    options: account,
-    async run(context) {
-      const { operations, positionals, actor } = context
+    options: accountOption,
+    examples: ['domain add acme.test', 'domain add acme.test --account 2 --json'],
+    async manage(context) {
+      const { management, positionals } = context
       const name = readDomain(positionals[0] ?? '')
-      const accountId = await readAccount(context)
-      const added = await operations.issue.addDomain({ accountId, name, state: 'verified' }, actor)
-      const { value, receipt } = unwrap(added)
+      const { value, receipt } = await management.addDomain(await readAccount(context), name)
       const { domain, token } = value
-      const { record, bearerToken } = token
       const output = {
         json: {
           ...domainJson(domain),
-          token: { id: record.id, name: record.name, token: bearerToken },
+          token: { id: token.id, name: token.name, token: token.bearerToken },
         },
         text: [
-          `Domain ${domain.id}: ${domain.name}`,
-          `Token ${record.id}: ${record.name}`,
-          bearerToken,
+          `Domain ${domain.id}: ${domain.name}${domain.state === 'pending' ? ', not verified yet' : ''}`,
+          `Token ${token.id}: ${token.name}`,
+          token.bearerToken,
         ].join('\n'),
       }
       return withReceipt(output, receipt)
@@ -46,24 +35,28 @@ export const domainCommands: readonly Command[] = [
   {
     name: 'domain list',
     about: 'List the domains of one account, or of all',
-    options: account,
-    async run({ operations, values }) {
-      const given = optionText(values, 'account')
-      const accountId =
-        given === undefined
-          ? undefined
-          : knownAccount(await operations.store.listAccounts(), readId(given, '--account'))
-      const domains = await operations.store.listDomains(accountId)
-      const rows = domains.map(({ id, name, accountId, state, proof }) => [
-        String(id),
-        name,
-        String(accountId),
-        // What became of the proof matters only as long as there is none.
-        state === 'pending' ? `pending (${proof?.status})` : state,
-      ])
+    options: accountOption,
+    examples: ['domain list', 'domain list --account 2 --json'],
+    async manage(context) {
+      const domains = await context.management.listDomains(await readAnyAccount(context))
       return {
         json: domains.map(domainJson),
-        text: table([['ID', 'NAME', 'ACCOUNT', 'STATE'], ...rows]),
+        text: {
+          columns: [
+            { title: 'ID' },
+            { title: 'NAME', shrinks: true },
+            { title: 'ACCOUNT' },
+            { title: 'STATE' },
+          ],
+          rows: domains.map(({ id, name, accountId, state, dnsRecord }) => [
+            String(id),
+            name,
+            String(accountId),
+            // What became of the proof matters only as long as there is none.
+            state === 'pending' ? `pending (${dnsRecord?.status})` : state,
+          ]),
+          empty: 'No domains yet: add one with "postern domain add NAME"',
+        },
       }
     },
   },
@@ -74,37 +67,36 @@ export const domainCommands: readonly Command[] = [
     options: {
       force: { type: 'boolean', about: 'verify it without asking the DNS: you know whose it is' },
     },
-    async run(context) {
-      const { operations, values, actor } = context
-      const domain = await readDomainArgument(context)
-      const { outcome, check } =
-        values.force === true
-          ? { outcome: await operations.verify.byWord(domain.id, actor), check: null }
-          : await operations.verify.onRequest(domain, actor)
-      const { value, receipt } = unwrap(outcome)
-      const json = { ...domainJson(value), verification: check && checkJson(check) }
-      const text = check === null ? `${value.name} is ${value.state}` : checkText(check)
-      return { ...withReceipt({ json, text }, receipt), failed: value.state !== 'verified' }
+    examples: ['domain verify acme.test', 'domain verify 7 --force'],
+    async manage({ management, positionals, values }: ManagementContext) {
+      const wanted = knownDomain(await management.listDomains(), nameOrId(positionals))
+      const { value, receipt } = await management.verifyDomain(wanted, values.force === true)
+      const { domain, check } = value
+      const json = { ...domainJson(domain), verification: check && checkJson(check) }
+      const text = check === null ? `${domain.name} is ${domain.state}` : checkText(check)
+      return { ...withReceipt({ json, text }, receipt), failed: domain.state !== 'verified' }
     },
   },
   {
     name: 'domain remove',
     about: 'Remove a domain with every grant on it; its name or its id',
     positionals: ['DOMAIN'],
-    async run(context) {
-      const { operations, actor } = context
-      const { id, name } = await readDomainArgument(context)
-      const { receipt } = unwrap(await operations.revoke.removeDomain(id, actor))
+    examples: ['domain remove acme.test'],
+    async manage({ management, positionals }) {
+      const wanted = nameOrId(positionals)
+      const found = findDomain(await management.listDomains(), wanted)
+      const { value, receipt } = await management.removeDomain(found)
+      if (value === undefined) {
+        return answerAbsence(noSuchDomain(wanted), { name: wanted, removed: false }, receipt)
+      }
+      const { id, name } = value
       return withReceipt({ json: { id, name, removed: true }, text: `Removed ${name}` }, receipt)
     },
   },
 ]
 
-/** By its name or its id. */
-async function readDomainArgument({ operations, positionals }: CommandContext) {
-  const wanted = positionals[0] ?? ''
-  const name = /^\d+$/.test(wanted) ? wanted : readDomain(wanted)
-  return findDomain(await operations.store.listDomains(), name)
+function nameOrId([given = '']: readonly string[]): string {
+  return /^\d+$/.test(given) ? given : readDomain(given)
 }
 
 function checkJson({ record, ...look }: DomainCheck) {
@@ -118,7 +110,7 @@ function checkText({ record, status, found, resolver, trouble }: DomainCheck): s
     fail: 'there are others, and not this one',
     network_error: `the DNS does not answer (${trouble}): this says nothing of the record`,
   }[status]
-  return table([
+  return alignRows([
     ['Record', `${record.name} ${record.type} "${record.value}"`],
     ...found.map((text) => ['Found', `"${text}"`]),
     ...(resolver === null ? [] : [['Answered by', resolver]]),

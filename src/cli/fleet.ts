@@ -1,11 +1,11 @@
-import type { Command } from './command.ts'
+import type { LocalCommand } from './command.ts'
 import { withReceipt } from './refusal.ts'
-import { table } from './render.ts'
 
-export const fleetCommands: readonly Command[] = [
+export const fleetCommands: readonly LocalCommand[] = [
   {
     name: 'fleet list',
     about: 'List the gates that share this database, and how far each has applied the changes',
+    examples: ['fleet list'],
     async run({ operations }) {
       const nodes = await operations.store.listNodes()
       const rows = nodes.map((node) => [
@@ -25,13 +25,18 @@ export const fleetCommands: readonly Command[] = [
           hold_ms: node.holdMs,
           fenced: node.fenced,
         })),
-        text: table([['GATE', 'EPOCH', 'RENEWED', 'HOLD', 'STATE'], ...rows]),
+        text: {
+          columns: ['GATE', 'EPOCH', 'RENEWED', 'HOLD', 'STATE'].map((title) => ({ title })),
+          rows,
+          empty: 'No gate is running: start one with "postern serve"',
+        },
       }
     },
   },
   {
     name: 'fleet new-era',
     about: 'Make every gate forget what it knows: after an older copy of the database was restored',
+    examples: ['fleet new-era'],
     async run({ operations }) {
       const { era, epoch } = await operations.store.beginEra()
       const output = { json: { era, epoch }, text: 'A new era has begun' }

@@ -1,10 +1,11 @@
-import type { Check, Command, Operations } from './command.ts'
-import { table } from './render.ts'
+import type { Check, LocalCommand, Operations } from './command.ts'
+import { alignRows } from './table.ts'
 
-export const maintenanceCommands: readonly Command[] = [
+export const maintenanceCommands: readonly LocalCommand[] = [
   {
     name: 'migrate',
     about: 'Bring the database up to date; starting the gate does it too',
+    examples: ['migrate'],
     async run({ operations: { applied } }) {
       const names = applied.length === 0 ? 'nothing: it is up to date' : applied.join(', ')
       return { json: { applied }, text: `Applied ${names}` }
@@ -13,6 +14,7 @@ export const maintenanceCommands: readonly Command[] = [
   {
     name: 'keys list',
     about: 'Show the public keys that assertions can be verified with',
+    examples: ['keys list --json'],
     async run({ operations }) {
       const jwks = await operations.keyRing.jwks()
       return { json: jwks, text: JSON.stringify(jwks, null, 2) }
@@ -21,6 +23,7 @@ export const maintenanceCommands: readonly Command[] = [
   {
     name: 'keys rotate',
     about: 'Make a new signing key; the one before stays published for a day',
+    examples: ['keys rotate'],
     async run({ operations, actor }) {
       const kid = await operations.keyRing.rotate(actor)
       return { json: { kid }, text: `New signing key ${kid}` }
@@ -29,6 +32,7 @@ export const maintenanceCommands: readonly Command[] = [
   {
     name: 'doctor',
     about: 'Check the files and upstreams of the settings, the database and the keys',
+    examples: ['doctor', 'doctor --config /etc/postern/settings'],
     async run({ operations }) {
       const checks = [
         ...(await operations.checkSettings()),
@@ -49,7 +53,7 @@ export const maintenanceCommands: readonly Command[] = [
 function showChecks(checks: readonly Check[]) {
   const ok = checks.every((check) => check.ok)
   const rows = checks.map((check) => [verdict(check), check.name, check.detail])
-  return { json: { ok, checks }, text: table(rows), failed: !ok }
+  return { json: { ok, checks }, text: alignRows(rows), failed: !ok }
 }
 
 function verdict({ ok, warns = false }: Check): string {

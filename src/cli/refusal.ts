@@ -25,6 +25,18 @@ export function withReceipt(
   }
 }
 
+/** What a command answers that was to remove what is not there: refused, once that holds on every node. */
+export function answerAbsence(sentence: string, json: object, receipt: Receipt | null): Output {
+  if (receipt?.propagation !== 'pending') throw new CommandFailed(sentence)
+  return withReceipt({ json, text: sentence }, receipt)
+}
+
+export const noSuchToken = 'there is no such token: "postern token list" shows them'
+
+export function noSuchDomain(wanted: string): string {
+  return `there is no domain ${wanted} in this account: "postern domain list" shows them`
+}
+
 function refusalSentence(refusal: Refusal): string {
   switch (refusal.reason) {
     case 'no-such-account':
@@ -32,7 +44,7 @@ function refusalSentence(refusal: Refusal): string {
     case 'no-such-domain':
       return 'there is no such domain in this account: "postern domain list" shows them'
     case 'no-such-token':
-      return 'there is no such token: "postern token list" shows them'
+      return noSuchToken
     case 'domain-taken':
       return `${refusal.name} belongs to an account already`
     case 'too-many-claims':

@@ -1,7 +1,8 @@
-import { challengeRecord } from '../core/challenge.ts'
-import { accessLevelNumber } from '../core/grants.ts'
 import { standing } from '../core/standing.ts'
-import type { AccountDomain, Receipt, TokenRecord } from '../service/ports.ts'
+import type { Receipt, TokenRecord } from '../service/ports.ts'
+import type { ManagedDomain } from './management.ts'
+import { resourcesJson } from './resources.ts'
+import { alignRows } from './table.ts'
 
 /** A token in the vendor's shape, and what Postern knows besides. Instants are ISO 8601. */
 export function tokenJson(token: TokenRecord, now: number) {
@@ -11,11 +12,7 @@ export function tokenJson(token: TokenRecord, now: number) {
     last_4_digits: token.lastFour,
     created_by: token.createdBy,
     expires_at: isoOrNull(token.expiresAt),
-    resources: token.grants.map(({ resource, level }) => ({
-      resource_type: resource.type,
-      resource_id: resource.id,
-      access_level: accessLevelNumber[level],
-    })),
+    resources: resourcesJson(token.grants),
     account_id: token.accountId,
     rate: token.rate,
     created_at: isoOrNull(token.createdAt),
@@ -27,19 +24,14 @@ export function tokenJson(token: TokenRecord, now: number) {
 }
 
 /** `dns_record` is null for a domain that needs no proof. */
-export function domainJson(domain: AccountDomain) {
-  const { name, proof } = domain
+export function domainJson({ id, name, accountId, state, verifiedAt, dnsRecord }: ManagedDomain) {
   return {
-    id: domain.id,
-    name: domain.name,
-    account_id: domain.accountId,
-    state: domain.state,
-    verified_at: isoOrNull(domain.verifiedAt),
-    dns_record: proof && {
-      ...challengeRecord(name, proof.challenge),
-      status: proof.status,
-      checked_at: isoOrNull(proof.checkedAt),
-    },
+    id,
+    name,
+    account_id: accountId,
+    state,
+    verified_at: isoOrNull(verifiedAt),
+    dns_record: dnsRecord,
   }
 }
 
@@ -88,8 +80,12 @@ export function endText(token: TokenRecord, now: number): string {
   const ends = [token.expiresAt, token.windowEndsAt].filter((at) => at !== null)
   if (ends.length === 0) return 'never'
   const end = Math.min(...ends)
-  const iso = new Date(end).toISOString().replace(/\.\d+Z$/, 'Z')
-  return end <= now ? `ended ${iso}` : iso
+  return end <= now ? `ended ${instantText(end)}` : instantText(end)
+}
+
+/** UTC, as the Z says, to the second. */
+export function instantText(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
 /** What became of a token that was reset, to follow its name. */
@@ -99,7 +95,7 @@ export function oldTokenText(token: TokenRecord, now: number): string {
 }
 
 export function tokenText(token: TokenRecord, now: number): string {
-  return table([
+  return alignRows([
     ['Token', `${token.id}`],
     ['Name', token.name],
     ['Secret', `****${token.lastFour}`],
@@ -109,20 +105,6 @@ export function tokenText(token: TokenRecord, now: number): string {
     ...(token.rate === null ? [] : [['Rate', token.rate]]),
     ...(token.successorId === null ? [] : [['Replaced by', `token ${token.successorId}`]]),
   ])
-}
-
-/** Columns as wide as their widest cell, two spaces apart. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = []
-  for (const row of rows) {
-    row.forEach((cell, i) => {
-      widths[i] = Math.max(widths[i] ?? 0, cell.length)
-    })
-  }
-  return rows
-    .map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '))
-    .map((line) => line.trimEnd())
-    .join('\n')
 }
 
 function isoOrNull(at: number | null): string | null {

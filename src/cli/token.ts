@@ -1,24 +1,25 @@
-import type { Outcome } from '../service/confirm.ts'
 import type { IssuedToken } from '../service/issue.ts'
 import type { TokenRecord } from '../service/ports.ts'
 import {
+  levels,
   optionText,
   readAccount,
+  readDomainIds,
   readDuration,
   readExpiry,
   readGrants,
   readId,
   readIdempotencyKey,
+  readLimit,
   readName,
   readTokenRate,
 } from './arguments.ts'
-import { type Command, type CommandContext, CommandFailed } from './command.ts'
-import { unwrap, withReceipt } from './refusal.ts'
-import { accessText, endText, oldTokenText, table, tokenJson, tokenText } from './render.ts'
+import { type Command, CommandFailed, type ManagementContext } from './command.ts'
+import type { Changed } from './management.ts'
+import { accountOption, domainFilter, limitOption } from './options.ts'
+import { answerAbsence, noSuchToken, withReceipt } from './refusal.ts'
+import { accessText, endText, oldTokenText, tokenJson, tokenText } from './render.ts'
 
-const account = {
-  account: { type: 'string', value: 'ID', about: 'the account; not needed if there is only one' },
-} as const
 const grants = {
   domain: {
     type: 'string',
@@ -29,6 +30,7 @@ const grants = {
   'account-level': {
     type: 'string',
     value: 'LEVEL',
+    values: levels,
     about: 'admin or viewer on the account and all its domains, now and later',
   },
 } as const
@@ -49,47 +51,86 @@ export const tokenCommands: readonly Command[] = [
     name: 'token create',
     about: 'Make a token; the answer is the only one that shows it',
     options: {
-      ...account,
+      ...accountOption,
       name: { type: 'string', value: 'NAME', about: 'what people call it' },
       ...grants,
       ...expires,
       ...repeatable,
     },
-    async run(context) {
-      const { operations, values, actor, clock } = context
+    examples: [
+      'token create --name newsletter --domain acme.test:admin',
+      'token create --name boss --account-level admin --expires 2030-01-01',
+    ],
+    async manage(context) {
+      const { management, values, clock } = context
       const accountId = await readAccount(context)
       const expiry = optionText(values, 'expires')
-      const created = await operations.issue.createToken(
+      const { value } = await management.createToken(
         {
           accountId,
           name: readName(optionText(values, 'name')),
           grants: await readGrants(context, accountId),
           expiresAt: expiry === undefined ? null : readExpiry(expiry, clock.now()),
         },
-        actor,
         readIdempotencyKey(values),
       )
-      return showIssued(unwrap(created).value, context)
+      return showIssued(value, context)
     },
   },
   {
     name: 'token list',
     about: 'List the tokens of an account',
-    options: account,
-    async run(context) {
-      const now = context.clock.now()
-      const tokens = await context.operations.store.listTokens(await readAccount(context))
-      const rows = tokens.map((token) => [
-        String(token.id),
-        token.name,
-        token.createdBy,
-        accessText(token),
-        `****${token.lastFour}`,
-        endText(token, now),
-      ])
+    options: {
+      ...accountOption,
+      ...domainFilter,
+      search: {
+        type: 'string',
+        value: 'TEXT',
+        about: 'part of a name, or the last four characters',
+      },
+      ...limitOption,
+      after: { type: 'string', value: 'ID', about: 'only those with a higher id' },
+    },
+    examples: [
+      'token list',
+      'token list --search newsletter',
+      'token list --domain acme.test --json',
+    ],
+    async manage(context) {
+      const { management, values, clock } = context
+      const now = clock.now()
+      const accountId = await readAccount(context)
+      const after = optionText(values, 'after')
+      const search = optionText(values, 'search')
+      const { items, hasMore } = await management.listTokens({
+        accountId,
+        search: search === undefined ? undefined : readName(search),
+        onDomains: await readDomainIds(context, accountId),
+        after: after === undefined ? 0 : readId(after, '--after'),
+        limit: readLimit(values),
+      })
       return {
-        json: tokens.map((token) => tokenJson(token, now)),
-        text: table([['ID', 'NAME', 'CREATED BY', 'ACCESS', 'TOKEN', 'ENDS'], ...rows]),
+        json: items.map((token) => tokenJson(token, now)),
+        text: {
+          columns: [
+            { title: 'ID' },
+            { title: 'NAME', shrinks: true },
+            { title: 'CREATED BY', shrinks: true },
+            { title: 'ACCESS' },
+            { title: 'TOKEN' },
+            { title: 'ENDS' },
+          ],
+          rows: items.map((token) => [
+            String(token.id),
+            token.name,
+            token.createdBy,
+            accessText(token),
+            `****${token.lastFour}`,
+            endText(token, now),
+          ]),
+          empty: 'No such tokens: make one with "postern token create --name NAME --domain DOMAIN"',
+          more: hasMore ? `More: --after ${items.at(-1)?.id}` : undefined,
+        },
       }
     },
   },
@@ -97,15 +138,11 @@ export const tokenCommands: readonly Command[] = [
     name: 'token show',
     about: 'Show one token',
     positionals: ['ID'],
-    async run(context) {
-      const token = await context.operations.store.getToken(tokenId(context))
-      if (token === undefined) {
-        throw new CommandFailed('there is no such token: "postern token list" shows them')
-      }
-      return {
-        json: tokenJson(token, context.clock.now()),
-        text: tokenText(token, context.clock.now()),
-      }
+    examples: ['token show 3'],
+    async manage(context) {
+      const token = await requireToken(context)
+      const now = context.clock.now()
+      return { json: tokenJson(token, now), text: tokenText(token, now) }
     },
   },
   {
@@ -121,8 +158,9 @@ export const tokenCommands: readonly Command[] = [
       ...expires,
       ...repeatable,
     },
-    async run(context) {
-      const { operations, values, actor, clock } = context
+    examples: ['token reset 3', 'token reset 3 --window 0'],
+    async manage(context) {
+      const { management, values, clock } = context
       const window = optionText(values, 'window')
       const expiry = optionText(values, 'expires')
       const request = {
@@ -130,9 +168,7 @@ export const tokenCommands: readonly Command[] = [
         ...(window === undefined ? {} : { windowMs: readDuration(window) }),
         ...(expiry === undefined ? {} : { expiresAt: readExpiry(expiry, clock.now()) }),
       }
-      const { value, receipt } = unwrap(
-        await operations.reset.reset(request, actor, readIdempotencyKey(values)),
-      )
+      const { value, receipt } = await management.resetToken(request, readIdempotencyKey(values))
       const { old, successor } = value
       const shown = showIssued(successor, context)
       const now = clock.now()
@@ -147,18 +183,30 @@ export const tokenCommands: readonly Command[] = [
     name: 'token undo-reset',
     about: 'Take a reset back while its window runs; the successor stays',
     positionals: ['ID'],
-    run: async (context) =>
-      showChanged(await context.operations.reset.undo(tokenId(context), context.actor), context),
+    examples: ['token undo-reset 3'],
+    manage: async (context) =>
+      showChanged(await context.management.undoReset(tokenId(context)), context),
   },
   {
     name: 'token window',
-    about: 'Let the reset window of a token end so long from now; 0 ends it at once',
+    about:
+      'Shorten, extend or end the reset window of a token: it ends so long from now, 0 at once',
     positionals: ['ID', 'DURATION'],
-    async run(context) {
-      const { operations, positionals, actor } = context
-      const remainingMs = readDuration(positionals[1] ?? '')
-      const changed = await operations.reset.changeWindow(tokenId(context), remainingMs, actor)
+    examples: ['token window 3 2h', 'token window 3 0'],
+    async manage(context) {
+      const remainingMs = readDuration(context.positionals[1] ?? '')
+      const changed = await context.management.changeWindow(tokenId(context), remainingMs)
       return showChanged(changed, context)
+    },
+  },
+  {
+    name: 'token rename',
+    about: 'Give a token another name',
+    positionals: ['ID', 'NAME'],
+    examples: ['token rename 3 "spring newsletter"'],
+    async manage(context) {
+      const name = readName(context.positionals[1])
+      return showChanged(await context.management.editToken(tokenId(context), { name }), context)
     },
   },
   {
@@ -166,63 +214,69 @@ export const tokenCommands: readonly Command[] = [
     about: 'Replace the whole set of permissions of a token',
     positionals: ['ID'],
     options: grants,
-    async run(context) {
-      const { operations, actor } = context
-      const token = await operations.store.getToken(tokenId(context))
-      if (token === undefined) {
-        throw new CommandFailed('there is no such token: "postern token list" shows them')
-      }
-      const wanted = await readGrants(context, token.accountId)
-      const changed = await operations.revoke.replaceGrants(token.id, wanted, actor)
-      return showChanged(changed, context)
+    examples: ['token permissions 3 --domain acme.test:viewer --domain acme.example'],
+    async manage(context) {
+      const { id, accountId } = await requireToken(context)
+      const wanted = await readGrants(context, accountId)
+      return showChanged(await context.management.editToken(id, { grants: wanted }), context)
     },
   },
   {
     name: 'token rate',
     about: 'Let a token send this often: 300/10s, off for no limit, or usual as all others',
     positionals: ['ID', 'RATE'],
-    async run(context) {
-      const { operations, positionals, actor } = context
-      const rate = readTokenRate(positionals[1] ?? '')
-      const changed = await operations.revoke.editToken({ tokenId: tokenId(context), rate }, actor)
-      return showChanged(changed, context)
+    examples: ['token rate 3 300/10s', 'token rate 3 usual'],
+    async manage(context) {
+      const rate = readTokenRate(context.positionals[1] ?? '')
+      return showChanged(await context.management.editToken(tokenId(context), { rate }), context)
     },
   },
   {
     name: 'token delete',
     about: 'Delete a token at once; repeating it is harmless',
     positionals: ['ID'],
-    async run(context) {
+    examples: ['token delete 3'],
+    async manage(context) {
       const id = tokenId(context)
-      const { receipt } = unwrap(await context.operations.revoke.deleteToken(id, context.actor))
-      return withReceipt({ json: { id, deleted: true }, text: `Deleted token ${id}` }, receipt)
+      const { value: deleted, receipt } = await context.management.deleteToken(id)
+      if (!deleted) return answerAbsence(noSuchToken, { id, deleted }, receipt)
+      return withReceipt({ json: { id, deleted }, text: `Deleted token ${id}` }, receipt)
     },
   },
   {
     name: 'token reveal',
     about: 'Show a token again from its sealed copy; recorded in the audit trail',
     positionals: ['ID'],
-    async run(context) {
+    examples: ['token reveal 3'],
+    async manage(context) {
       const id = tokenId(context)
-      const { value } = unwrap(await context.operations.reveal(id, context.actor))
-      return { json: { id, token: value }, text: value }
+      const token = await context.management.revealToken(id)
+      return { json: { id, token }, text: token }
     },
   },
 ]
 
-function tokenId({ positionals }: CommandContext): number {
+function tokenId({ positionals }: ManagementContext): number {
   return readId(positionals[0], 'the token')
 }
 
-function showIssued({ record, bearerToken }: IssuedToken, { clock }: CommandContext) {
+async function requireToken(context: ManagementContext): Promise<TokenRecord> {
+  const token = await context.management.findToken(tokenId(context))
+  if (token === undefined) throw new CommandFailed(noSuchToken)
+  return token
+}
+
+function showIssued({ record, bearerToken }: IssuedToken, { clock }: ManagementContext) {
   return {
     json: { ...tokenJson(record, clock.now()), token: bearerToken },
     text: `${tokenText(record, clock.now())}\n${bearerToken}`,
   }
 }
 
-function showChanged(change: Outcome<TokenRecord>, { clock }: CommandContext) {
-  const { value: token, receipt } = unwrap(change)
+function showChanged(
+  { value: token, receipt }: Changed<TokenRecord>,
+  { clock }: ManagementContext,
+) {
   const output = { json: tokenJson(token, clock.now()), text: tokenText(token, clock.now()) }
   return withReceipt(output, receipt)
 }

@@ -1,4 +1,4 @@
-import type { Change, Confirm, Receipt, Refusal } from './ports.ts'
+import type { Change, Confirm, FleetRegistry, Receipt, Refusal } from './ports.ts'
 
 /** What a caller is told of a change. Without a receipt there was nothing that any node had to learn at once. */
 export type Outcome<T> =
@@ -21,7 +21,26 @@ export async function confirmed<T>(
   return { done: true, value, receipt: epoch === null ? null : await confirm(epoch), repeats }
 }
 
-/** The same for the parts of what a change made. */
+/**
+ * Whoever repeats a call wants to know that it holds everywhere: also "there is none" is answered only when no node decides
+ * on an older state.
+ */
+export async function confirmAbsence(
+  confirm: Confirm,
+  registry: Pick<FleetRegistry, 'readNodes'>,
+): Promise<Receipt> {
+  const { moment } = await registry.readNodes()
+  return confirm(moment.epoch)
+}
+
+/** What was to be removed is not there; or not any more, since somebody else was quicker. */
+export function isAbsence(outcome: Outcome<unknown>): boolean {
+  if (outcome.done) return false
+  const { reason } = outcome.refusal
+  return reason === 'no-such-token' || reason === 'no-such-domain'
+}
+
+/** An outcome of a part of what a change made. */
 export function mapOutcome<T, U>(outcome: Outcome<T>, part: (value: T) => U): Outcome<U> {
   return outcome.done ? { ...outcome, value: part(outcome.value) } : outcome
 }

@@ -1,8 +1,11 @@
+import type { Clock } from '../clock.ts'
 import { parseAddress } from '../core/address.ts'
-import type { Decision } from '../core/decide.ts'
+import { type Decision, decide } from '../core/decide.ts'
 import type { DenialReason } from '../core/denial.ts'
 import { normaliseDomain } from '../core/domain.ts'
+import { ownRate } from '../core/rate.ts'
 import type { Authenticator } from './authenticate.ts'
+import type { Lookup, Registry } from './ports.ts'
 
 /** The decision that a message would meet, and the rule that makes it. */
 export interface Explanation {
@@ -16,18 +19,35 @@ export interface Explanation {
   readonly rule: string
 }
 
+/** A token by its id or by itself. */
+export type AskedToken = { readonly tokenId: number } | { readonly bearerToken: string }
+
+interface ExplainDeps {
+  readonly authenticator: Authenticator
+  readonly registry: Pick<Registry, 'getToken'> & Pick<Lookup, 'findDomain'>
+  readonly clock: Pick<Clock, 'now'>
+}
+
 export type Explain = ReturnType<typeof createExplain>
 
-export function createExplain({ authenticator }: { readonly authenticator: Authenticator }) {
+export function createExplain({ authenticator, registry, clock }: ExplainDeps) {
+  async function decideFor(asked: AskedToken, domain: string): Promise<Decision> {
+    if ('tokenId' in asked) {
+      const token = await registry.getToken(asked.tokenId)
+      const { value: record } = await registry.findDomain(domain)
+      const credential = token && { ...token, tokenId: token.id, rate: ownRate(token.rate) }
+      return decide(credential, [{ name: domain, record }], clock.now())
+    }
+    const presented = authenticator.present(asked.bearerToken)
+    if (!presented.wellFormed) return { allowed: false, reason: 'malformed-token' }
+    return authenticator.authorise(presented.digest, [domain])
+  }
+
   /** `from` is an address or a bare domain. */
-  return async function explain(bearerToken: string, from: string): Promise<Explanation> {
+  return async function explain(asked: AskedToken, from: string): Promise<Explanation> {
     const domain = senderDomain(from)
-    const presented = authenticator.present(bearerToken)
     if (domain === undefined) return notAnAddress(from)
-    const decision: Decision = presented.wellFormed
-      ? await authenticator.authorise(presented.digest, [domain])
-      : { allowed: false, reason: 'malformed-token' }
-    return explanationOf(decision, domain)
+    return explanationOf(await decideFor(asked, domain), domain)
   }
 }
 

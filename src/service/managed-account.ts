@@ -5,7 +5,13 @@ import type { AccessLevel, DomainRecord } from '../core/grants.ts'
 import { ownRate } from '../core/rate.ts'
 import type { Authenticator } from './authenticate.ts'
 import type { Caller } from './callers.ts'
-import { type Explanation, explanationOf, notAnAddress, senderDomain } from './explain.ts'
+import {
+  type AskedToken,
+  type Explanation,
+  explanationOf,
+  notAnAddress,
+  senderDomain,
+} from './explain.ts'
 import type { Account, AuditEvent, Lookup, Registry, TokenRecord } from './ports.ts'
 
 interface ManagedAccountDeps {
@@ -23,9 +29,6 @@ export interface Administered {
   readonly account: Account | undefined
   readonly domains: readonly DomainRecord[]
 }
-
-/** A token by its id or by itself. */
-export type AskedToken = { readonly tokenId: number } | { readonly bearerToken: string }
 
 /** What a token may know of its account besides tokens and domains. */
 export function createManagedAccount({ registry, authenticator, clock }: ManagedAccountDeps) {
@@ -75,6 +78,9 @@ export function createManagedAccount({ registry, authenticator, clock }: Managed
     async explain(caller: Caller, asked: AskedToken, from: string): Promise<Explanation> {
       const name = senderDomain(from)
       if (name === undefined) return notAnAddress(from)
+      if ('bearerToken' in asked && !authenticator.present(asked.bearerToken).wellFormed) {
+        return explanationOf({ allowed: false, reason: 'malformed-token' }, name)
+      }
       const token = await findToken(caller, asked)
       const own = await registry.listDomains(caller.accountId)
       const record = own.find((domain) => domain.name === name && seesDomain(caller, domain))

@@ -1,7 +1,7 @@
 import { administersAccount, manages, ofDomain, seesDomain } from '../core/authority.ts'
 import { actorOf, type Caller, type Managed } from './callers.ts'
-import { mapOutcome } from './confirm.ts'
-import type { Issue } from './issue.ts'
+import { confirmAbsence, isAbsence, mapOutcome } from './confirm.ts'
+import type { Issue, IssuedToken } from './issue.ts'
 import type { AccountDomain, Confirm, FleetRegistry, Registry } from './ports.ts'
 import type { Revoke } from './revoke.ts'
 import type { DomainCheck, VerifyDomain } from './verify-domain.ts'
@@ -29,6 +29,11 @@ export interface CheckedDomainView extends DomainView {
   readonly check: DomainCheck | null
 }
 
+/** One that was just added, with its own token. */
+export interface AddedDomain extends DomainView {
+  readonly token: IssuedToken
+}
+
 /** Domains as a token sees and manages them: those that it has a grant on. */
 export function createManagedDomains(deps: ManagedDomainsDeps) {
   const { registry, issue, revoke, verify, confirm, accountDomains } = deps
@@ -52,13 +57,13 @@ export function createManagedDomains(deps: ManagedDomainsDeps) {
         .map((domain) => view(caller, domain))
     },
 
-    /** `name` in A-labels. Its own token comes with it, and is found in the list of tokens. */
-    async create(caller: Caller, name: string): Promise<Managed<DomainView>> {
+    /** `name` in A-labels. */
+    async create(caller: Caller, name: string): Promise<Managed<AddedDomain>> {
       if (accountDomains === 'deny' || !administersAccount(caller)) return { denied: 'forbidden' }
       const state = accountDomains === 'allow' ? 'verified' : 'pending'
       const { accountId } = caller
       const added = await issue.addDomain({ accountId, name, state }, actorOf(caller))
-      return mapOutcome(added, ({ domain }) => view(caller, domain))
+      return mapOutcome(added, ({ domain, token }) => ({ ...view(caller, domain), token }))
     },
 
     /** Looks at its record in the DNS now. That it is not there yet is an answer, and no refusal. */
@@ -73,12 +78,12 @@ export function createManagedDomains(deps: ManagedDomainsDeps) {
     /** `removed` is false when there is none that the caller sees; that too holds on every node when it is answered. */
     async remove(caller: Caller, domainId: number): Promise<Managed<{ removed: boolean }>> {
       const found = await get(caller, domainId)
-      if (found === undefined) {
-        const { moment } = await registry.readNodes()
-        return { done: true, value: { removed: false }, receipt: await confirm(moment.epoch) }
+      if (found?.administered === false) return { denied: 'forbidden' }
+      const done = found && (await revoke.removeDomain(domainId, actorOf(caller)))
+      if (done === undefined || isAbsence(done)) {
+        const receipt = await confirmAbsence(confirm, registry)
+        return { done: true, value: { removed: false }, receipt }
       }
-      if (!found.administered) return { denied: 'forbidden' }
-      const done = await revoke.removeDomain(domainId, actorOf(caller))
       return mapOutcome(done, () => ({ removed: true }))
     },
   }

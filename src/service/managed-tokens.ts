@@ -2,10 +2,10 @@ import type { Clock } from '../clock.ts'
 import { manages, sees } from '../core/authority.ts'
 import { changedGrants, type PermissionChange } from '../core/grants.ts'
 import { actorOf, type Caller, keyOf, type Managed } from './callers.ts'
-import { mapOutcome } from './confirm.ts'
+import { confirmAbsence, isAbsence, mapOutcome } from './confirm.ts'
 import type { Issue, IssuedToken } from './issue.ts'
 import type { Confirm, FleetRegistry, GrantRequest, Registry, TokenRecord } from './ports.ts'
-import type { Reset } from './reset.ts'
+import type { Reset, ResetTokens } from './reset.ts'
 import type { Reveal } from './reveal.ts'
 import type { Revoke } from './revoke.ts'
 
@@ -43,15 +43,6 @@ export function createManagedTokens(deps: ManagedTokensDeps) {
     const token = await registry.getToken(tokenId)
     if (token === undefined || !sees(caller, token)) return { denied: 'not-found' } as const
     return manages(caller, token) ? token : ({ denied: 'forbidden' } as const)
-  }
-
-  /**
-   * Whoever repeats a call wants to know that it holds everywhere: also "there is no such token" is answered only when no
-   * node decides on an older state.
-   */
-  async function confirmAbsence() {
-    const { moment } = await registry.readNodes()
-    return confirm(moment.epoch)
   }
 
   return {
@@ -94,11 +85,10 @@ export function createManagedTokens(deps: ManagedTokensDeps) {
       caller: Caller,
       request: { tokenId: number; windowMs?: number; expiresAt?: number | null },
       key: string | undefined,
-    ): Promise<Managed<IssuedToken>> {
+    ): Promise<Managed<ResetTokens>> {
       const token = await managed(caller, request.tokenId)
       if ('denied' in token) return token
-      const done = await reset.reset(request, actorOf(caller), keyOf(caller, key))
-      return mapOutcome(done, ({ successor }) => successor)
+      return reset.reset(request, actorOf(caller), keyOf(caller, key))
     },
 
     /** Its window ends so long from now. */
@@ -163,11 +153,13 @@ export function createManagedTokens(deps: ManagedTokensDeps) {
         'denied' in token &&
         token.denied === 'not-found' &&
         (await registry.wasDeleted(tokenId, caller.accountId))
-      if ('denied' in token && !wasDeleted) {
-        if (token.denied === 'forbidden') return token
-        return { done: true, value: { deleted: false }, receipt: await confirmAbsence() }
+      if ('denied' in token && token.denied === 'forbidden') return token
+      const isKnown = !('denied' in token) || wasDeleted
+      const done = isKnown ? await revoke.deleteToken(tokenId, actorOf(caller)) : undefined
+      if (done === undefined || isAbsence(done)) {
+        const receipt = await confirmAbsence(confirm, registry)
+        return { done: true, value: { deleted: false }, receipt }
       }
-      const done = await revoke.deleteToken(tokenId, actorOf(caller))
       return mapOutcome(done, () => ({ deleted: true }))
     },
   }

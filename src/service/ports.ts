@@ -250,7 +250,8 @@ export interface Registry {
     readonly accountId: number
     readonly after: number
     readonly limit: number
-    readonly seenBy: Holder & { readonly tokenId: number }
+    /** Left out, whoever asks sees all of them. */
+    readonly seenBy?: (Holder & { readonly tokenId: number }) | undefined
     /** Part of a name, or the last four characters. */
     readonly search?: string | undefined
     /** Only those with a grant on one of these domains. */

@@ -21,6 +21,12 @@ interface ResetDeps {
   readonly resetWindowMs: number
 }
 
+/** Both tokens after a reset; a repeated call has no old one when that is gone meanwhile. */
+export interface ResetTokens {
+  readonly old: TokenRecord | undefined
+  readonly successor: IssuedToken
+}
+
 export type Reset = ReturnType<typeof createReset>
 
 /** Replaces a token while its apps are being updated: both work until the window ends. */
@@ -38,7 +44,7 @@ export function createReset({ registry, mint, confirm, clock, resetWindowMs }: R
       request: { tokenId: number; windowMs?: number; expiresAt?: number | null },
       actor: Actor,
       key?: IdempotencyKey,
-    ): Promise<Outcome<{ old: TokenRecord | undefined; successor: IssuedToken }>> {
+    ): Promise<Outcome<ResetTokens>> {
       const { tokenId, windowMs = resetWindowMs, ...rest } = request
       const fresh = await mint.make(key, { reset: request })
       const { kept: token, once } = fresh

@@ -38,7 +38,7 @@ async function pageIds(reader: Kysely<Schema>, request: PageRequest): Promise<nu
       selectFrom('grants').select('token_id').where('domain_id', 'in', onDomains),
     )
   }
-  if (!administersAccount(seenBy)) query = query.where(visibleTo(seenBy))
+  if (seenBy !== undefined && !administersAccount(seenBy)) query = query.where(visibleTo(seenBy))
   return (await query.execute()).map(({ id }) => id)
 }
 
@@ -51,7 +51,7 @@ function containing(text: string) {
  * `sees` of core/authority.ts as SQL, for a caller without admin on the account. The first condition finds the candidates
  * by an index: unless its grant is on the account, what it sees has a grant on one of its own domains.
  */
-function visibleTo({ tokenId, grants }: PageRequest['seenBy']) {
+function visibleTo({ tokenId, grants }: NonNullable<PageRequest['seenBy']>) {
   const onAccount = grants.some(({ resource }) => resource.type === 'account')
   const candidates = onAccount
     ? sql`select token_id from grants where token_id = tokens.id`

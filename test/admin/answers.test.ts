@@ -31,6 +31,7 @@ const record: TokenRecord = {
   successorId: null,
   rate: null,
 }
+const successor = { record, bearerToken: 's' }
 const pending: Receipt = {
   epoch: 12,
   propagation: 'pending',
@@ -72,7 +73,7 @@ test.each<[string, string, string, object, object]>([
   ['remove', 'DELETE', '/api/api_tokens/2', { deleted: true }, {}],
   ['remove', 'DELETE', '/api/api_tokens/9', { deleted: false }, {}],
   ['remove', 'DELETE', '/api/account_accesses/2', { deleted: true }, { id: 2 }],
-  ['reset', 'POST', '/api/api_tokens/2/reset', { record, bearerToken: 's' }, { token: 's' }],
+  ['reset', 'POST', '/api/api_tokens/2/reset', { successor }, { token: 's' }],
   ['undoReset', 'DELETE', '/api/api_tokens/2/reset', record, { id: 2 }],
 ])(
   'a %s that is not confirmed is 202, says what is waited for, and keeps no secret back',

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type CommandLine, createCommandLine, settingsIn } from '../helpers/command-line.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from '../helpers/program.ts'
 
-/** The whole life of a token through the command line, beside a running gate. */
+/** The whole life of a token through the command line, beside a running gate in a process of its own. */
 
 const windowMs = 1_500
 
@@ -18,6 +19,7 @@ afterAll(() => postgres.stop())
 describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   let place: Workplace
   let gate: RunningProgram
+  let postern: CommandLine
 
   beforeEach(async () => {
     const settings: Record<string, string> = { POSTERN_RESET_WINDOW_MS: String(windowMs) }
@@ -26,9 +28,16 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
       settings.POSTERN_SEAL_KEY_FILE = `${createKeyFile()}`
     }
     place = createWorkplace(settings)
+    postern = createCommandLine({ ...settingsIn(place.folder), ...settings })
     gate = await place.start('dev', { POSTERN_SWEEP_INTERVAL_MS: '200' })
   })
   afterEach(() => place.remove())
+
+  async function json(...args: string[]) {
+    const { status, stdout, stderr } = await postern(...args, '--json')
+    if (status !== 0) throw new Error(`postern ${args.join(' ')}: ${status}: ${stderr}`)
+    return JSON.parse(stdout)
+  }
 
   async function send(token: string, domain = 'acme.test'): Promise<number> {
     const answer = await fetch(`${gate.ready.http}/api/send`, {
@@ -45,8 +54,8 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   }
 
   test('a domain comes with its token, named after it and the id, which may send as it', async () => {
-    const account = await place.json('account', 'create', 'Acme')
-    const domain = await place.json('domain', 'add', '--account', String(account.id), 'Acme.test')
+    const account = await json('account', 'create', 'Acme')
+    const domain = await json('domain', 'add', '--account', String(account.id), 'Acme.test')
     expect(domain).toMatchObject({
       name: 'acme.test',
       token: { name: `acme.test token ${domain.token.id}`, token: expect.stringMatching(/^pst_/) },
@@ -54,7 +63,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
     expect(await send(domain.token.token)).toBe(200)
     expect(await send(domain.token.token, 'example.com')).toBe(403)
 
-    const [listed] = await place.json('token', 'list', '--account', String(account.id))
+    const [listed] = await json('token', 'list', '--account', String(account.id))
     expect(listed).toMatchObject({
       id: domain.token.id,
       last_4_digits: domain.token.token.slice(-4),
@@ -66,9 +75,9 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   })
 
   test('reset leaves old and new valid until the window ends, then the old one vanishes', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    const { token } = await place.json('domain', 'add', '--account', account, 'acme.test')
-    const successor = await place.json('token', 'reset', String(token.id))
+    const account = String((await json('account', 'create', 'Acme')).id)
+    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const successor = await json('token', 'reset', String(token.id))
     const resetAt = Date.now()
     expect(successor).toMatchObject({
       name: `acme.test token ${successor.id}`,
@@ -77,68 +86,67 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
     expect(await send(successor.token)).toBe(200)
     if (Date.now() < resetAt + windowMs / 3) expect(await send(token.token)).toBe(200)
 
-    const again = await place.postern('token', 'reset', String(token.id))
-    expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('was reset') })
-
     const endsAt = Date.parse(successor.replaces.window_ends_at)
     await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 5))
     expect(await send(token.token)).toBe(401)
     expect(await send(successor.token)).toBe(200)
     await expect
-      .poll(() => place.json('token', 'list', '--account', account), { timeout: 15_000 })
+      .poll(() => json('token', 'list', '--account', account), { timeout: 15_000 })
       .toMatchObject([{ id: successor.id }])
   })
 
   test('a reset with a window of 0 ends the old token at once', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    const { token } = await place.json('domain', 'add', '--account', account, 'acme.test')
-    const successor = await place.json('token', 'reset', String(token.id), '--window', '0')
+    const account = String((await json('account', 'create', 'Acme')).id)
+    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const successor = await json('token', 'reset', String(token.id), '--window', '0')
     expect(await send(token.token)).toBe(401)
     expect(await send(successor.token)).toBe(200)
   })
 
-  test('a reset can be undone while its window runs, and both stay', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    const { token } = await place.json('domain', 'add', '--account', account, 'acme.test')
-    const successor = await place.json('token', 'reset', String(token.id), '--window', '1h')
-    const undone = await place.json('token', 'undo-reset', String(token.id))
+  test('a reset is not repeated, and can be undone while its window runs; both tokens stay', async () => {
+    const account = String((await json('account', 'create', 'Acme')).id)
+    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const successor = await json('token', 'reset', String(token.id), '--window', '1h')
+    const again = await postern('token', 'reset', String(token.id))
+    expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('was reset') })
+    const undone = await json('token', 'undo-reset', String(token.id))
     expect(undone).toMatchObject({ id: token.id, standing: 'active', window_ends_at: null })
     expect(await send(token.token)).toBe(200)
     expect(await send(successor.token)).toBe(200)
-    expect(await place.postern('token', 'undo-reset', String(token.id))).toMatchObject({
+    expect(await postern('token', 'undo-reset', String(token.id))).toMatchObject({
       status: 1,
     })
   })
 
   test('a window can be shortened, and ended', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    const { token } = await place.json('domain', 'add', '--account', account, 'acme.test')
-    await place.json('token', 'reset', String(token.id), '--window', '1h')
-    await place.json('token', 'window', String(token.id), '2h')
+    const account = String((await json('account', 'create', 'Acme')).id)
+    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    await json('token', 'reset', String(token.id), '--window', '1h')
+    await json('token', 'window', String(token.id), '2h')
     expect(await send(token.token)).toBe(200)
-    await place.json('token', 'window', String(token.id), '0')
+    await json('token', 'window', String(token.id), '0')
     expect(await send(token.token)).toBe(401)
-    const late = await place.postern('token', 'window', String(token.id), '1h')
+    const late = await postern('token', 'window', String(token.id), '1h')
     expect(late.status).toBe(1)
   })
 
   test('the last token of a domain cannot be deleted, nor lose the domain, before another has it', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    const { token, id } = await place.json('domain', 'add', '--account', account, 'acme.test')
-    const other = await place.json('domain', 'add', '--account', account, 'acme.example')
+    const account = String((await json('account', 'create', 'Acme')).id)
+    const { token, id } = await json('domain', 'add', '--account', account, 'acme.test')
+    const other = await json('domain', 'add', '--account', account, 'acme.example')
     for (const attempt of [
       ['token', 'delete', String(token.id)],
       ['token', 'permissions', String(token.id), '--domain', 'acme.test:viewer'],
       ['token', 'permissions', String(token.id), '--account-level', 'admin'],
       ['token', 'reset', String(token.id), '--expires', '2099-01-01'],
     ]) {
-      const { status, stderr } = await place.postern(...attempt)
+      const { status, stderr } = await postern(...attempt)
       expect({ status, stderr }).toMatchObject({ status: 1 })
       expect(stderr).toContain('acme.test')
     }
     expect(await send(token.token)).toBe(200)
 
-    const wider = await place.json(
+    const wider = await json(
       'token',
       'permissions',
       String(other.token.id),
@@ -153,16 +161,16 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
       access_level: 100,
     })
     expect(await send(other.token.token)).toBe(200)
-    const deleted = await place.json('token', 'delete', String(token.id))
+    const deleted = await json('token', 'delete', String(token.id))
     expect(deleted).toMatchObject({ deleted: true, receipt: { epoch: expect.any(Number) } })
     expect(await send(token.token)).toBe(401)
-    expect(await place.json('token', 'delete', String(token.id))).toMatchObject({ deleted: true })
+    expect(await json('token', 'delete', String(token.id))).toMatchObject({ deleted: true })
   })
 
   test('permissions edited take effect with the answer', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    await place.json('domain', 'add', '--account', account, 'acme.test')
-    const token = await place.json(
+    const account = String((await json('account', 'create', 'Acme')).id)
+    await json('domain', 'add', '--account', account, 'acme.test')
+    const token = await json(
       'token',
       'create',
       '--account',
@@ -173,40 +181,40 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
       'acme.test:viewer',
     )
     expect(await send(token.token)).toBe(403)
-    await place.json('token', 'permissions', String(token.id), '--domain', 'acme.test:admin')
+    await json('token', 'permissions', String(token.id), '--domain', 'acme.test:admin')
     expect(await send(token.token)).toBe(200)
-    await place.json('token', 'permissions', String(token.id), '--domain', 'acme.test:viewer')
+    await json('token', 'permissions', String(token.id), '--domain', 'acme.test:viewer')
     expect(await send(token.token)).toBe(403)
   })
 
   test('a removed domain cannot be sent from, whatever the token, and widens nothing', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    const { token } = await place.json('domain', 'add', '--account', account, 'acme.test')
-    await place.json('domain', 'remove', 'acme.test')
+    const account = String((await json('account', 'create', 'Acme')).id)
+    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    await json('domain', 'remove', 'acme.test')
     expect(await send(token.token)).toBe(403)
-    expect(await place.json('token', 'show', String(token.id))).toMatchObject({ resources: [] })
-    const taken = await place.json('account', 'create', 'Other')
-    await place.json('domain', 'add', '--account', String(taken.id), 'acme.test')
+    expect(await json('token', 'show', String(token.id))).toMatchObject({ resources: [] })
+    const taken = await json('account', 'create', 'Other')
+    await json('domain', 'add', '--account', String(taken.id), 'acme.test')
     expect(await send(token.token)).toBe(403)
   })
 
   test('a token is copied from its sealed copy, and explained', async () => {
-    const account = String((await place.json('account', 'create', 'Acme')).id)
-    const { token } = await place.json('domain', 'add', '--account', account, 'acme.test')
-    expect(await place.json('token', 'reveal', String(token.id))).toEqual({
+    const account = String((await json('account', 'create', 'Acme')).id)
+    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    expect(await json('token', 'reveal', String(token.id))).toEqual({
       id: token.id,
       token: token.token,
     })
-    const explained = await place.json('explain', '--token', token.token, '--from', 'x@acme.test')
+    const explained = await json('explain', '--token', token.token, '--from', 'x@acme.test')
     expect(explained).toMatchObject({ allowed: true, token_id: token.id, domain: 'acme.test' })
-    const refused = await place.json('explain', '--token', token.token, '--from', 'x@example.com')
+    const refused = await json('explain', '--token', token.token, '--from', 'x@example.com')
     expect(refused).toMatchObject({ allowed: false, reason: 'not-domain-admin' })
   })
 
   test('a signing key is rotated beside the running gate, and the one before stays published', async () => {
-    const before = await place.json('keys', 'list')
-    const { kid } = await place.json('keys', 'rotate')
-    const after = await place.json('keys', 'list')
+    const before = await json('keys', 'list')
+    const { kid } = await json('keys', 'rotate')
+    const after = await json('keys', 'list')
     expect(after.keys.map((key: { kid: string }) => key.kid)).toEqual(
       expect.arrayContaining([kid, before.keys[0].kid]),
     )

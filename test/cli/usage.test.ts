@@ -3,16 +3,19 @@ import { writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type CommandLine, createCommandLine, settingsIn } from '../helpers/command-line.ts'
 import { createWorkplace, type Workplace } from '../helpers/program.ts'
 
 /** Listeners that collide with nothing. */
 const anyPorts = ['http', 'smtp', 'admin'].flatMap((edge) => [`--${edge}-listen`, '127.0.0.1:0'])
 
 let place: Workplace
+let postern: CommandLine
 
 beforeAll(async () => {
   place = createWorkplace()
+  postern = createCommandLine(settingsIn(place.folder))
   await place.json('account', 'create', 'Acme')
   await place.json('domain', 'add', 'acme.test')
 })
@@ -21,9 +24,14 @@ afterAll(() => place.remove())
 describe('a wrong call is exit status 2, with a sentence, and changes nothing', () => {
   test.each([
     [['nonsense'], 'there is no command "nonsense"'],
+    [['tokn', 'list'], 'there is no command "tokn": did you mean "token"?'],
+    [['token', 'crate'], 'is no command: did you mean "create"?'],
+    [['account', 'list', '--jsn'], 'there is no option "--jsn": did you mean "--json"?'],
     [['token'], 'is no command'],
     [['token', 'nonsense'], 'is no command'],
-    [['token', 'create', '--nmae', 'x'], 'nmae'],
+    [['token', 'create', '--nmae', 'x'], '"--nmae": did you mean "--name"?'],
+    [['token', 'list', '--limit', '0'], '--limit must be a number'],
+    [['explain', '--from', 'a.test', '--token', 'x', '--token-id', '1'], 'either --token'],
     [['token', 'create', '--domain', 'acme.test'], 'name'],
     [['token', 'create', '--name', 'x'], 'no permissions'],
     [['token', 'create', '--name', ' ', '--domain', 'acme.test'], "name can't be blank"],
@@ -60,7 +68,7 @@ describe('a wrong call is exit status 2, with a sentence, and changes nothing', 
     ],
     [['serve', 'now'], 'takes no "now"'],
   ])('postern %j', async (args, sentence) => {
-    const { status, stdout, stderr } = await place.postern(...args)
+    const { status, stdout, stderr } = await postern(...args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toContain(sentence)
   })
@@ -84,23 +92,36 @@ describe('a refused call is exit status 1, with a sentence that says what to do'
     [['account', 'list', '--database-url', 'mysql://x'], 'POSTERN_DATABASE_URL must be'],
     [['account', 'list', '--config', '/nowhere'], '/nowhere'],
   ])('postern %j', async (args, sentence) => {
-    const { status, stdout, stderr } = await place.postern(...args)
+    const { status, stdout, stderr } = await postern(...args)
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     expect(stderr).toContain(sentence)
   })
 })
 
-test('every command has help that names its options', async () => {
-  const { stdout } = await place.postern('--help')
-  const names = [
-    ...stdout.matchAll(/^ {2}((?:account|domain|token|keys) [a-z-]+|explain|migrate|doctor)/gm),
-  ]
-  expect(names.length).toBeGreaterThan(15)
-  for (const [, name = ''] of names) {
-    const help = await place.postern(...name.split(' '), '--help')
+const helped =
+  /^ {2}((?:account|domain|token|access|audit|fleet|keys|completion) [a-z-]+|explain|migrate|doctor)/gm
+
+test('every command has help that names its options, with examples that are understood', async () => {
+  const own = createWorkplace()
+  onTestFinished(own.remove)
+  const postern = createCommandLine(settingsIn(own.folder))
+  await postern('account', 'create', 'Own')
+  const { stdout } = await postern('--help')
+  const names = [...stdout.matchAll(helped)].map(([, name = '']) => name)
+  expect(names.length).toBeGreaterThan(20)
+  for (const name of names) {
+    const help = await postern(...name.split(' '), '--help')
     expect(help).toMatchObject({ status: 0, stderr: '' })
     expect(help.stdout).toContain(`Usage: postern ${name}`)
     expect(help.stdout).toContain('--json')
+    const examples = /\nExamples:\n((?: {2}.*\n)+)/.exec(help.stdout)?.[1] ?? ''
+    const lines = [...examples.matchAll(/^ {2}postern (.*?)(?: < .*)?$/gm)].map(([, line]) => line)
+    expect(lines.length).toBeGreaterThan(0)
+    for (const line of lines) {
+      const words = [...`${line}`.matchAll(/"([^"]*)"|(\S+)/g)].map(([, a, b]) => a ?? b ?? '')
+      // It may be refused, as what it names is not here.
+      expect(await postern(...words), line).not.toMatchObject({ status: 2 })
+    }
   }
 })
 
@@ -256,6 +277,12 @@ test('doctor says what keeps the gate from starting, as one of its checks', asyn
   const { ok, checks } = JSON.parse(stdout)
   expect(ok).toBe(false)
   expect(checks[0].detail).toMatch(/POSTERN_DATABASE_URL cannot be used: .*ECONNREFUSED/)
+})
+
+test('doctor answers one JSON value, whatever keeps it from looking', async () => {
+  const { status, stdout } = await postern('doctor', '--json', '--config', '/nowhere')
+  expect(status).toBe(1)
+  expect(JSON.parse(stdout).checks).toMatchObject([{ name: 'start', ok: false }])
 })
 
 test('a call with an idempotency key can be repeated, and shows the same token', async () => {

@@ -9,6 +9,9 @@ const packages = {
   openssl: 'openssl',
   // The program alone: the other package would start it, and take over the machine's own DNS.
   dnsmasq: 'dnsmasq-base',
+  bash: 'bash',
+  zsh: 'zsh',
+  fish: 'fish',
 } as const
 
 /** Makes sure that a program is there: installed where that is possible, else a sentence that says what to install. */

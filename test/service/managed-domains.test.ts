@@ -55,3 +55,22 @@ test('with deny none is added, and never by one that may only look', async () =>
   expect(await domainsWith('deny').create(caller('admin'), 'new.test')).toEqual(forbidden)
   expect(await domainsWith('allow').create(caller('viewer'), 'new.test')).toEqual(forbidden)
 })
+
+test('one that somebody else removes meanwhile is gone, which is answered when it holds everywhere', async () => {
+  const confirmed = { epoch: 7, propagation: 'confirmed' } as const
+  const domains = createManagedDomains({
+    registry: {
+      getDomain: async () => ({ id: 1, accountId: 1, name: 'a.test', state: 'verified' }),
+      readNodes: async () => ({ moment: { era: 'e', epoch: 7 } }),
+    },
+    revoke: {
+      removeDomain: async () => ({ done: false, refusal: { reason: 'no-such-domain' } }),
+    },
+    confirm: async (epoch: number) => ({ ...confirmed, epoch }),
+  } as never)
+  expect(await domains.remove(caller('admin'), 1)).toEqual({
+    done: true,
+    value: { removed: false },
+    receipt: confirmed,
+  })
+})
