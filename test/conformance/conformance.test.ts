@@ -1,0 +1,62 @@
+import { globSync } from 'node:fs'
+import { basename } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type Case, readCases } from './case-file.ts'
+import { type ConformanceGates, startConformanceGates } from './gate.ts'
+import { runHttpCase } from './http-case.ts'
+import { runSmtpCase } from './smtp-case.ts'
+
+/** Every case of every corpus against a whole gate. README.md describes the files. */
+
+const corpora = globSync(`${import.meta.dirname}/corpus/*.txt`).sort()
+/** Names are known before the gate runs; what they stand for only then. */
+const listed = { token: 'x', foreign: 'x' }
+
+let gates: ConformanceGates
+beforeAll(async () => {
+  gates = await startConformanceGates()
+  return gates.close
+})
+
+describe.each(corpora.map((file) => [basename(file, '.txt'), file]))('%s', (_name, file) => {
+  const cases = readCases(file, listed)
+  let real: Case[] | undefined
+
+  test('no two cases have the same name', () => {
+    const names = cases.map(({ name }) => name)
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([])
+  })
+
+  test.each(cases.map(({ name }, i) => [name, i] as const))('%s', async (_caseName, i) => {
+    real ??= readCases(file, gates.names)
+    const one = real[i]
+    if (one === undefined) throw new Error('a case is missing')
+    const run = one.form === 'json' || one.form === 'http' ? runHttpCase : runSmtpCase
+    await run(one, gates[one.gate], gates.names)
+  })
+})
+
+test('the corpora are all there', () => {
+  const count = corpora.flatMap((file) => readCases(file, listed)).length
+  expect(count).toBeGreaterThan(400)
+})
+
+test('neither gate failed at any of it', () => {
+  for (const { program } of [gates.usual, gates.strict]) {
+    expect(program.process.exitCode).toBeNull()
+    const trouble = program
+      .output()
+      .split('\n')
+      .filter((line) =>
+        /"level":"?(error|fatal|50|60)|"event":"(undecided|upstream_failed)"/.test(line),
+      )
+    expect(trouble).toEqual([])
+  }
+})
+
+test('no token was written to a log', () => {
+  for (const { program } of [gates.usual, gates.strict]) {
+    expect(program.output()).not.toContain(gates.names.token)
+    expect(program.output()).not.toContain(gates.names.foreign)
+  }
+})
