@@ -77,16 +77,24 @@ function unfold({ name, raw }: HeaderField): string | undefined {
 
 /** An encoded word (RFC 2047 §2) that turns into an angle bracket or a control character where it is shown. */
 function hasDeceivingWord(text: string): boolean {
-  const words = text.matchAll(/=\?[^?]*\?([bq])\?([^?]*)\?=/gi)
-  return [...words].some(([, encoding = '', content = '']) => {
-    const decoded =
+  const words = text.matchAll(/=\?([^?]*)\?([bq])\?([^?]*)\?=/gi)
+  return [...words].some(([, charset = '', encoding = '', content = '']) => {
+    const bytes =
       encoding.toLowerCase() === 'b'
         ? Buffer.from(content, 'base64').toString('latin1')
         : content.replace(/=([0-9a-f]{2})/gi, (_, hex) =>
             String.fromCharCode(Number.parseInt(hex, 16)),
           )
-    return /[\p{Cc}<>]/u.test(decoded.replace(/[\x80-\x9f]/g, ''))
+    return /[\p{Cc}<>]/u.test(shown(bytes, charset).replace(/[\x80-\x9f]/g, ''))
   })
+}
+
+const japanese = new TextDecoder('iso-2022-jp')
+
+/** Charsets in use leave ASCII as it is, save ISO-2022-JP (RFC 1468), which also makes other characters of the same bytes. */
+function shown(bytes: string, charset: string): string {
+  const isJapanese = charset.toLowerCase().startsWith('iso-2022-jp')
+  return isJapanese ? japanese.decode(Buffer.from(bytes, 'latin1')) : bytes
 }
 
 /**
@@ -113,7 +121,8 @@ function readStrictly(text: string) {
     if (inAngles === undefined) return undefined
     const at = begin + before.length + (alone === '' ? 1 : 0)
     const written = text.slice(at, at + (alone === '' ? inAngles : alone).length)
-    const mailbox = written.includes('=?') ? undefined : parseAddress(written)
+    // An encoded word is no part of an address (RFC 2047 §5).
+    const mailbox = /=\?.*\?=/.test(written) ? undefined : parseAddress(written)
     if (mailbox === undefined) return undefined
     mailboxes.push(mailbox)
     begin += part.length + 1
