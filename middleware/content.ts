@@ -8,10 +8,13 @@ export function contentProblem({ rawHeaders, headers }: IncomingMessage): string
   if (countFields(rawHeaders, 'content-type') !== 1 || !isJson(headers['content-type'] ?? '')) {
     return 'Content-Type must be application/json'
   }
+  // RFC 9112 §7: Node takes the chunks off, and leaves what is in them as it came.
+  const transferEncoding = headers['transfer-encoding'] ?? 'chunked'
   const encodings = countFields(rawHeaders, 'content-encoding')
   const encoding = headers['content-encoding'] ?? 'identity'
-  if (encodings > 1 || encoding.trim().toLowerCase() !== 'identity') {
-    return 'A compressed body is not accepted: send it without Content-Encoding'
+  const isPlain = encodings <= 1 && encoding.trim().toLowerCase() === 'identity'
+  if (!isPlain || transferEncoding.trim().toLowerCase() !== 'chunked') {
+    return 'A compressed body is not accepted: send it as it is'
   }
   return undefined
 }
