@@ -109,7 +109,11 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   /** Finds the route and the stream; what is not listed never gets further. */
   const route = createMiddleware<GateEnv>(async function findRoute(c, next) {
     const { incoming } = c.env
-    const { rawHeaders, method = '', url = '' } = incoming
+    const { rawHeaders, method = '', url = '', httpVersion } = incoming
+    // Node's parser also reads the lines of versions that have none, or other ones.
+    if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+      return refuse(c, 400, ['Only HTTP/1.1 and HTTP/1.0 are spoken here'])
+    }
     if (countFields(rawHeaders, 'host') !== 1) {
       return refuse(c, 400, ['Exactly one Host field is required'])
     }
