@@ -69,6 +69,9 @@ interface UpstreamTarget {
   readonly basePath: string
 }
 
+/** RFC 9112 §3.2, RFC 3986 §3.2.2. */
+const hostField = /^(\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/i
+
 /** A token that changes more often than this within one request is not to be decided on. */
 const maxForwards = 3
 
@@ -116,6 +119,9 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     }
     if (countFields(rawHeaders, 'host') !== 1) {
       return refuse(c, 400, ['Exactly one Host field is required'])
+    }
+    if (!hostField.test(incoming.headers.host ?? '')) {
+      return refuse(c, 400, ['The Host field is malformed'])
     }
     if (/[^\x21-\x7e]/.test(url)) return refuse(c, 400, ['The request target is malformed'])
     const matched = match(method, url)
