@@ -59,7 +59,7 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
     const onSocket = pending.get(incoming.socket) ?? new Set()
     pending.set(incoming.socket, onSocket.add(outgoing))
     latest.set(incoming.socket, incoming)
-    if (closing) outgoing.shouldKeepAlive = false
+    if (closing || asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false
     // Before Node's own listener, which would read on without end and without telling.
     outgoing.prependOnceListener('finish', () => drain(incoming, options.maxDrainBytes))
     outgoing.once('close', () => {
@@ -176,6 +176,14 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
       })
     },
   }
+}
+
+/**
+ * No upgrade is ever taken, and Node's parser drops what came right behind such a request: its client must not wait for an
+ * answer to that (RFC 9112 §9.6).
+ */
+function asksForUpgrade({ headers }: IncomingMessage): boolean {
+  return headers.upgrade !== undefined && /\bupgrade\b/i.test(headers.connection ?? '')
 }
 
 /** A refusal may be sent before the body was read. What still comes is no new request, and not worth unlimited traffic. */
