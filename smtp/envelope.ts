@@ -90,15 +90,22 @@ export function rcptCommand(
   return parts.join(' ')
 }
 
+/** RFC 5321 §4.5.3.1.3: octets, without the angle brackets. */
+const maxPathBytes = 254
+/** Dots may stand anywhere, and hosts may have underscores: such addresses get mail. What they mean is the relay's to know. */
+const localPartOrAlone = /^(?:[^\s"(),:;<>@[\\\]]+|"(?:[^"\\]|\\.)*")$/u
+const asciiDomain = /^(?:[\w-]+(?:\.[\w-]+)*|\[[\w.:-]+\])$/
+
 /** smtp-server hands out U-labels for the A-labels that the client sent: they go back. */
 function recipient(address: string, smtpUtf8: boolean): string {
-  if (/[\p{Cc}\p{Cs}\s<>]/u.test(address)) throw new SmtpRefusal(badRecipient)
+  const isUnsafe = /[\p{Cc}\p{Cs}\s<>]/u.test(address) || Buffer.byteLength(address) > maxPathBytes
+  if (isUnsafe) throw new SmtpRefusal(badRecipient)
   const at = address.lastIndexOf('@')
-  const localPart = address.slice(0, at)
+  // `postmaster` alone (RFC 5321 §4.5.1) has no domain.
+  const localPart = at < 0 ? address : address.slice(0, at)
   const domain = address.slice(at + 1)
-  // `postmaster` alone (RFC 5321 §4.5.1) and address literals stay as they are.
-  const ascii = isAscii(domain) ? domain : normaliseDomain(domain)
-  if (ascii === undefined) throw new SmtpRefusal(badRecipient)
+  const ascii = asciiDomain.test(domain) ? domain : normaliseDomain(domain)
+  if (ascii === undefined || !localPartOrAlone.test(localPart)) throw new SmtpRefusal(badRecipient)
   const written = at < 0 ? address : `${localPart}@${ascii}`
   if (!isAscii(written) && !smtpUtf8) throw new SmtpRefusal(needsSmtpUtf8)
   return written

@@ -128,6 +128,8 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
       hideENHANCEDSTATUSCODES: false,
       hideDSN: false,
       disableReverseLookup: true,
+      // It refuses addresses that exist; ours are read by `parseAddress` and `envelope.ts`.
+      lenientAddressParsing: true,
       maxRecipients,
       socketTimeout: clientTimeoutMs,
       logger: false,
