@@ -1,5 +1,5 @@
 import type { Denial } from '../src/core/denial.ts'
-import type { SenderProblem } from '../src/core/header-from.ts'
+import { maxSenders, type SenderProblem } from '../src/core/header-from.ts'
 import type { LineEndingProblem } from '../src/core/line-ending-guard.ts'
 import type { HeaderProblem } from '../src/core/message-header.ts'
 
@@ -190,6 +190,12 @@ export function messageProblemReply(
       }
     case 'unreadable-sender':
       return { code: 550, enhanced: '5.7.1', text: 'The Sender field is not one plain address' }
+    case 'too-many-senders':
+      return {
+        code: 550,
+        enhanced: '5.7.1',
+        text: `The message is from more than ${maxSenders} mailboxes`,
+      }
   }
 }
 

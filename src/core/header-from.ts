@@ -8,6 +8,7 @@ export type SenderProblem =
   | 'several-sender'
   | 'unreadable-from'
   | 'unreadable-sender'
+  | 'too-many-senders'
 
 export type HeaderSenders =
   /** The domains (A-labels) of every mailbox that the message says it is from; none twice. */
@@ -16,6 +17,8 @@ export type HeaderSenders =
 
 /** Of all fields that name a sender. Far above what mail has; the grammar takes the square of the length to read. */
 const maxSenderBytes = 16 * 1024
+/** Mailboxes in all of them. Each domain is a look-up, and a paper of a hundred authors is the most that anybody signs. */
+export const maxSenders = 100
 
 /**
  * Who a message says it is from (RFC 5322 §3.6.2): every mailbox of its one From field, of Sender, and of the Resent
@@ -34,18 +37,19 @@ export function headerSenders({ fields }: MessageHeader): HeaderSenders {
   const size = [...authors, ...senders].reduce((sum, { raw }) => sum + raw.length, 0)
   if (size > maxSenderBytes) return { ok: false, problem: 'unreadable-from' }
 
-  const domains = new Set<string>()
+  const domains: string[] = []
   for (const field of authors) {
     const found = mailboxDomains(field)
     if (found === undefined) return { ok: false, problem: 'unreadable-from' }
-    for (const domain of found) domains.add(domain)
+    domains.push(...found)
   }
   for (const field of senders) {
     const found = mailboxDomains(field)
     if (found?.length !== 1) return { ok: false, problem: 'unreadable-sender' }
-    for (const domain of found) domains.add(domain)
+    domains.push(...found)
   }
-  return { ok: true, domains: [...domains] }
+  if (domains.length > maxSenders) return { ok: false, problem: 'too-many-senders' }
+  return { ok: true, domains: [...new Set(domains)] }
 }
 
 /** Two readings of the field, one strict and one by a parser of the full grammar, that have to agree on every mailbox. */

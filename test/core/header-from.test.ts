@@ -196,6 +196,15 @@ describe('a header that two programs could read differently names no sender', ()
     expect(performance.now() - startedAt).toBeLessThan(1_000)
   })
 
+  test.each([
+    ['at most a hundred mailboxes are looked up', 100, 'ok'],
+    ['a hundred and one are too many', 101, 'too-many-senders'],
+  ])('%s', (_name, count, outcome) => {
+    const authors = Array.from({ length: count - 1 }, (_, i) => `a@d${i}.test`).join(', ')
+    const read = sendersOf(`From: ${authors}\r\nSender: a@sender.test\r\n\r\n`)
+    expect(typeof read === 'string' ? read : 'ok').toBe(outcome)
+  })
+
   test('invalid UTF-8', () => {
     const bytes = Buffer.from('From: \xff <a@ok.test>\r\n\r\n', 'latin1')
     expect(sendersOf(bytes)).toBe('unreadable-from')
