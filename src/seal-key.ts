@@ -31,11 +31,20 @@ export function readSealKey(
     }
     createKeyFile(file, Buffer.from(makeWith.bytes(sealKeyBytes)).toString('base64'))
   }
-  const key = parseSealKey(readFileSync(file, 'utf8'))
+  const key = parseSealKey(readText(file))
   if (key === undefined) {
     throw new Error(`POSTERN_SEAL_KEY_FILE ${file} must hold ${sealKeyBytes} bytes in base64`)
   }
   return key
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`POSTERN_SEAL_KEY_FILE cannot be used: ${reason}`, { cause: error })
+  }
 }
 
 /** The file appears whole or not at all. Of two processes that start at once one makes it, and both read that one. */

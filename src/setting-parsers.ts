@@ -123,10 +123,11 @@ export const smtpUpstream: Parser<SmtpUpstream> = (value) => {
     security,
   }
   if (url.username === '') return target
-  return {
-    ...target,
-    auth: { user: decodeURIComponent(url.username), pass: decodeURIComponent(url.password) },
+  const [user, pass] = [readEscaped(url.username), readEscaped(url.password)]
+  if (user === undefined || pass === undefined) {
+    throw new Error('must have each % of its user name and password written as %25')
   }
+  return { ...target, auth: { user, pass } }
 }
 
 export const databaseUrl: Parser<string> = (value) => {

@@ -91,6 +91,11 @@ describe('a refused call is exit status 1, with a sentence that says what to do'
     ],
     [['account', 'list', '--database-url', 'mysql://x'], 'POSTERN_DATABASE_URL must be'],
     [['account', 'list', '--config', '/nowhere'], '/nowhere'],
+    [['domain', 'add', 'x.test', '--seal-key-file', '/'], 'POSTERN_SEAL_KEY_FILE cannot be used'],
+    [
+      ['account', 'list', '--upstream-smtp', 'smtp://a:100%@relay.test'],
+      'POSTERN_UPSTREAM_SMTP must have each %',
+    ],
   ])('postern %j', async (args, sentence) => {
     const { status, stdout, stderr } = await postern(...args)
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
