@@ -28,15 +28,23 @@ const maxPlainLength = 253
  * the next program on the way may not map it, and would see another domain than the one that was checked.
  */
 export function normaliseDomain(name: string): string | undefined {
-  if (name.length > maxWrittenLength) return undefined
+  // The Kelvin sign is a `k` in lower case, and nothing else beyond ASCII becomes ASCII.
+  if (name.length > maxWrittenLength || name.includes('\u212a')) return undefined
   const lowerCase = name.toLowerCase()
   const isPlain = lowerCase.length <= maxPlainLength && plain.test(lowerCase)
   const ascii = isPlain ? lowerCase : toASCII(lowerCase, strict)
   if (ascii === null || !isMailDomain(ascii)) return undefined
-  // The Kelvin sign is a `k` in lower case, and nothing else beyond ASCII becomes ASCII.
-  if (lowerCase === ascii) return name.includes('\u212a') ? undefined : ascii
+  if (lowerCase === ascii) return ascii
   const unicode = toUnicode(ascii, strict)
-  return !unicode.error && unicode.domain === lowerCase.normalize('NFC') ? ascii : undefined
+  if (unicode.error) return undefined
+  // Each label by itself: people write the name in their own letters, and the rest as the registry does.
+  const labels = ascii.split('.')
+  const unicodeLabels = unicode.domain.split('.')
+  const writtenLabels = lowerCase.normalize('NFC').split('.')
+  const isPlain =
+    writtenLabels.length === labels.length &&
+    writtenLabels.every((label, i) => label === labels[i] || label === unicodeLabels[i])
+  return isPlain ? ascii : undefined
 }
 
 function isMailDomain(ascii: string): boolean {
