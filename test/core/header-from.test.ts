@@ -212,25 +212,6 @@ describe('a header that two programs could read differently names no sender', ()
 })
 
 describe('the header section', () => {
-  test('comes apart into the very bytes that it was, wherever it is cut', () => {
-    const name = fc.stringMatching(/^[!-9;-~]{1,10}$/)
-    const value = fc.stringMatching(/^( [!-~]{1,20}){0,3}(\r\n [!-~]{1,20}){0,2}$/)
-    const fields = fc.array(fc.tuple(name, value), { minLength: 1, maxLength: 6 })
-    fc.assert(
-      fc.property(fields, fc.string(), fc.integer({ min: 1, max: 40 }), (pairs, body, piece) => {
-        const section = pairs.map(([n, v]) => `${n}:${v}\r\n`).join('')
-        const message = Buffer.from(`${section}\r\n${body}`)
-        const read = readHeader(message, piece)
-        if (read.state !== 'done') throw new Error(`not read: ${section}`)
-        expect(read.header.fields.map((field) => field.name)).toEqual(
-          pairs.map(([n]) => n.toLowerCase()),
-        )
-        expect(Buffer.concat(read.header.fields.map(({ raw }) => raw)).toString()).toBe(section)
-        expect(message.subarray(section.length).indexOf(read.rest)).toBe(0)
-      }),
-    )
-  })
-
   test('may end with the message', () => {
     expect(sendersOf('From: a@ok.test\r\n')).toEqual(['ok.test'])
   })

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createJsonMachine, JsonProblem, maxDepth } from '../../src/core/json-machine.ts'
 
@@ -49,54 +48,7 @@ function jsonParses(text: string): boolean {
   }
 }
 
-/** The bytes in pieces, cut at places that the numbers choose. */
-function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const at = [...new Set([0, ...places.map((place) => place % (bytes.length + 1)), bytes.length])]
-  at.sort((a, b) => a - b)
-  return at.slice(1).map((end, i) => bytes.subarray(at[i], end))
-}
-
-const places = fc.array(fc.nat(), { maxLength: 8 })
-/** Plain objects: one with a `__proto__` key would not survive `Object.entries`. */
-const json = fc
-  .jsonValue({ stringUnit: 'binary', maxDepth: 5 })
-  .filter((value) => !JSON.stringify(value).includes('__proto__'))
-
 describe('the machine reads what JSON.parse reads', () => {
-  test('from any value, cut anywhere', () => {
-    fc.assert(
-      fc.property(json, places, fc.nat(3), (value, at, indent) => {
-        const text = JSON.stringify(value, null, indent)
-        const parsed = JSON.parse(text)
-        expect(read(cut(Buffer.from(text), at))).toEqual(walk(parsed))
-      }),
-      { numRuns: 2_000 },
-    )
-  })
-
-  test('and refuses what it refuses: texts with a byte changed, taken out or put in', () => {
-    const characters = [...'{}[]":,\\/ \t\n\r\0\x1f0123456789.eE+-truefalsnuübx\u2028']
-    const change = fc.tuple(fc.nat(), fc.constantFrom(...characters), fc.constantFrom(0, 1))
-    fc.assert(
-      fc.property(
-        json,
-        fc.array(change, { minLength: 1, maxLength: 3 }),
-        places,
-        (value, changes, at) => {
-          let text = JSON.stringify(value)
-          for (const [place, character, removed] of changes) {
-            const where = place % (text.length + 1)
-            text = text.slice(0, where) + character + text.slice(where + removed)
-          }
-          // A half of a surrogate pair has no UTF-8.
-          if (!text.isWellFormed()) return
-          expect(accepts(cut(Buffer.from(text), at))).toBe(jsonParses(text))
-        },
-      ),
-      { numRuns: 10_000 },
-    )
-  })
-
   test.each([
     '0',
     '-0',

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   digestToken,
@@ -42,18 +41,6 @@ describe('a minted token', () => {
 })
 
 describe('a presented token', () => {
-  test('with any one character changed is refused without a look-up', () => {
-    fc.assert(
-      fc.property(fc.nat(35), fc.constantFrom(...'0aZ9x'), (at, replacement) => {
-        const token = mint()
-        const index = 4 + at
-        fc.pre(token[index] !== replacement)
-        const changed = token.slice(0, index) + replacement + token.slice(index + 1)
-        expect(parseToken(changed, 'pst_')).toEqual({ wellFormed: false })
-      }),
-    )
-  })
-
   test.each([
     ['', 'nothing'],
     [' ', 'a space'],

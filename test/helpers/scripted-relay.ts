@@ -16,6 +16,10 @@ export interface ScriptedRelay {
   extensions: string[]
   /** The answer to a line (`greeting` for the greeting): text, null for silence, undefined for the usual one. */
   answer: (line: string, socket: Socket) => string | null | undefined
+  /** How the bytes of an answer are written. */
+  deliver: (socket: Socket, bytes: string) => void
+  /** Called while a message arrives, as often as a piece of it does. */
+  duringMessage: (socket: Socket) => void
   /** Cuts every open connection. */
   cut(): void
   close(): Promise<void>
@@ -52,7 +56,7 @@ export async function startScriptedRelay(
       const text = relay.answer(line, socket)
       const reply = text === undefined ? standard : text
       if (reply === null || reply === undefined || socket.destroyed) return undefined
-      socket.write(`${reply}\r\n`)
+      relay.deliver(socket, `${reply}\r\n`)
       return reply
     }
 
@@ -77,7 +81,7 @@ export async function startScriptedRelay(
       buffered = Buffer.concat([buffered, chunk])
       for (;;) {
         if (inMessage) {
-          if (!readMessage()) return
+          if (!readMessage()) return relay.duringMessage(socket)
           inMessage = false
           relay.commands.push('.')
           send('.', usual['.'])
@@ -137,6 +141,8 @@ export async function startScriptedRelay(
       'ENHANCEDSTATUSCODES',
     ],
     answer: () => undefined,
+    deliver: (socket, bytes) => socket.write(bytes),
+    duringMessage: () => {},
     cut() {
       for (const socket of sockets) socket.destroy()
     },
