@@ -65,6 +65,11 @@ export const settings = {
     parse.publicUrl('http:', 'https:'),
     'what people are shown for the control plane; `iss` of assertions',
   ),
+  securityContact: one(
+    'POSTERN_SECURITY_CONTACT',
+    parse.contact,
+    'https:// URL or mailto:ADDRESS for reports of vulnerabilities, shown in /.well-known/security.txt of the control plane',
+  ),
   upstreamHttp: one('POSTERN_UPSTREAM_HTTP', parse.httpUpstream, 'URL of the Email API'),
   upstreamHttpBulk: one(
     'POSTERN_UPSTREAM_HTTP_BULK',

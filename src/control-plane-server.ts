@@ -67,6 +67,7 @@ export async function startControlPlaneServer(
     // Opens the signing key now, so that a wrong seal key stops the start and not the first message.
     await keyRing.current()
 
+    const { securityContact: contact, publicAdminUrl: publicUrl } = config
     // Only here: the command line and the data plane start without it.
     const { createAdminApp } = await import('./admin/app.ts')
     const app = createAdminApp({
@@ -77,6 +78,7 @@ export async function startControlPlaneServer(
       limits,
       version: readVersion(),
       clock,
+      security: contact === undefined ? undefined : { contact, publicUrl },
       async trouble() {
         await store.ping()
         return trouble()

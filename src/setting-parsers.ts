@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { parseAddress } from './core/address.ts'
 import { normaliseDomain } from './core/domain.ts'
 import { parseRate, type Rate } from './core/rate.ts'
 import { isTokenPrefix } from './core/token.ts'
@@ -103,6 +104,17 @@ export const httpUpstream: Parser<HttpUpstream> = (value) => {
 /** Where people reach a listener from outside; shown, never connected to. */
 export function publicUrl(...protocols: readonly string[]): Parser<string> {
   return (value) => parseUrl(value, protocols).href.replace(/\/+$/, '')
+}
+
+/** Where to report a vulnerability (RFC 9116 §2.5.3): a page, by https only, or a mailbox. */
+export const contact: Parser<string> = (value) => {
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  const isPage = url?.protocol === 'https:'
+  const isMailbox = url?.protocol === 'mailto:' && parseAddress(value.slice(7)) !== undefined
+  if (url === undefined || !(isPage || isMailbox)) {
+    throw new Error(`must be an https:// URL or mailto:ADDRESS, not "${value}"`)
+  }
+  return url.href
 }
 
 const smtpSchemes = {

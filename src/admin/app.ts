@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { type ApiDeps, createApi } from './api.ts'
+import { type SecurityTxt, securityTxt, securityTxtPath } from './security-txt.ts'
 
 /** What the control plane needs of the rest of the gate. */
 export interface AdminDeps extends Omit<ApiDeps, 'log'> {
@@ -11,13 +12,15 @@ export interface AdminDeps extends Omit<ApiDeps, 'log'> {
   readonly jwks: () => Promise<unknown>
   /** What keeps the gate from deciding, if anything does; throws while the store cannot be asked. */
   readonly trouble: () => Promise<string | undefined>
+  /** Left out where nobody is named. */
+  readonly security?: SecurityTxt | undefined
 }
 
 /** A verifier may keep the key set this long; a rotated key stays in it for much longer. */
 const jwksMaxAgeSeconds = 300
 
 /** The control plane: for a private network, never on the data plane's port. */
-export function createAdminApp({ metrics, jwks, trouble, ...api }: AdminDeps): Hono {
+export function createAdminApp({ metrics, jwks, trouble, security, ...api }: AdminDeps): Hono {
   const { log } = api
   const app = new Hono()
 
@@ -51,6 +54,10 @@ export function createAdminApp({ metrics, jwks, trouble, ...api }: AdminDeps): H
       'cache-control': `public, max-age=${jwksMaxAgeSeconds}`,
     })
   })
+
+  if (security !== undefined) {
+    app.get(securityTxtPath, (c) => c.text(securityTxt(security, api.clock.now())))
+  }
 
   app.route('/', createApi(api))
 
