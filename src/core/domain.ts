@@ -41,10 +41,10 @@ export function normaliseDomain(name: string): string | undefined {
   const labels = ascii.split('.')
   const unicodeLabels = unicode.domain.split('.')
   const writtenLabels = lowerCase.normalize('NFC').split('.')
-  const isPlain =
+  const isUnmapped =
     writtenLabels.length === labels.length &&
     writtenLabels.every((label, i) => label === labels[i] || label === unicodeLabels[i])
-  return isPlain ? ascii : undefined
+  return isUnmapped ? ascii : undefined
 }
 
 function isMailDomain(ascii: string): boolean {
