@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { createKeyRing } from './assertion/key-ring.ts'
 import { createSeal, type Seal } from './assertion/seal.ts'
 import type { Clock } from './clock.ts'
@@ -10,6 +11,7 @@ import { readSealKey } from './seal-key.ts'
 import { createAuthenticator } from './service/authenticate.ts'
 import { createCallers } from './service/callers.ts'
 import { createExplain } from './service/explain.ts'
+import { createImportTokens } from './service/import-tokens.ts'
 import { createIssue } from './service/issue.ts'
 import { createManagedAccount } from './service/managed-account.ts'
 import { createManagedDomains } from './service/managed-domains.ts'
@@ -112,6 +114,14 @@ export async function openControlPlane(
         domains: createManagedDomains({ ...services, accountDomains: config.accountDomains }),
         account: createManagedAccount(services),
       },
+      importTokens: createImportTokens({
+        registry: store,
+        seal: config.sealTokens ? seal.close : undefined,
+        confirm,
+        clock,
+        wait: delay,
+      }),
+      tokenPrefix,
       explain: createExplain(services),
       confirm,
       async close() {

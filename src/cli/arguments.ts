@@ -1,6 +1,7 @@
 import { normaliseDomain } from '../core/domain.ts'
 import { parseDuration } from '../core/duration.ts'
 import type { AccessLevel } from '../core/grants.ts'
+import { parseInstant } from '../core/instant.ts'
 import { parseRate, type RateText } from '../core/rate.ts'
 import { nameProblem } from '../core/token-name.ts'
 import type { Account, GrantRequest } from '../service/ports.ts'
@@ -48,10 +49,8 @@ export function readTokenRate(text: string): RateText {
 /** An ISO 8601 instant in the future, or `never`. Answers milliseconds since the epoch, or null. */
 export function readExpiry(text: string, now: number): number | null {
   if (text === 'never') return null
-  const day = /^(\d{4}-\d\d-\d\d)(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.exec(text)?.[1]
-  const at = day === undefined ? Number.NaN : Date.parse(text)
-  // Date.parse takes 30 February for 2 March.
-  if (Number.isNaN(at) || !new Date(Date.parse(`${day}`)).toISOString().startsWith(`${day}`)) {
+  const at = parseInstant(text)
+  if (at === undefined) {
     throw new UsageError(`"${text}" is not a date such as 2027-06-01 or 2027-06-01T12:00:00Z`)
   }
   if (at <= now) throw new UsageError('the expiry must be in the future')

@@ -2,6 +2,7 @@ import type { Holder } from '../core/authority.ts'
 import type { ProofStatus } from '../core/challenge.ts'
 import type { Credential, Principal } from '../core/decide.ts'
 import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
+import type { ImportedCredential } from '../core/imported-credential.ts'
 import type { Rate, RateText } from '../core/rate.ts'
 import type { Moment, Sighting } from '../core/sighting.ts'
 import type { TokenTimes } from '../core/standing.ts'
@@ -304,6 +305,43 @@ export interface Registry {
     before?: number | undefined
     limit: number
   }): Promise<AuditEvent[]>
+}
+
+/** A credential that was in use before, without its secret. */
+export interface TokenToImport extends Omit<ImportedCredential, 'bearerToken'> {
+  /** Where it stands in its file. */
+  readonly line: number
+  readonly sealed: string | null
+}
+
+/** What became of a credential that was to be imported. Only with `imported` anything was changed. */
+export type ImportOutcome =
+  /** Without an id in a trial. */
+  | { readonly status: 'imported'; readonly tokenId: number | undefined }
+  | { readonly status: 'already-there'; readonly tokenId: number | undefined }
+  /** It is there with other permissions, or another expiry, and stays as it is. */
+  | { readonly status: 'different'; readonly tokenId: number | undefined }
+  | { readonly status: 'no-such-domain'; readonly domain: string }
+  | { readonly status: 'of-another-account' }
+  /** It was a token here, and was deleted or has ended: that is final. */
+  | { readonly status: 'ended' }
+
+/** Credentials of another program. Nodes are told at the end, once. */
+export interface ImportRegistry {
+  /**
+   * One short transaction with its audit row; an outcome for each, in order. A repeated call finds what the first has made.
+   * A trial only says what would become of them.
+   */
+  importTokens(
+    request: ChangeRequest & {
+      accountId: number
+      tokens: readonly TokenToImport[]
+      source: string
+      trial: boolean
+    },
+  ): Promise<Change<readonly ImportOutcome[]>>
+  /** The entry of the revocation log by which nodes forget that they did not know these tokens. */
+  announceImport(request: { at: number }): Promise<number>
 }
 
 /** How often a token may call. */

@@ -21,7 +21,7 @@ interface Done<T> {
 
 /** One transaction that is either done, or refused without a trace. */
 export async function change<T>(
-  database: Database,
+  database: Pick<Database, 'write'>,
   work: (transaction: WriteTransaction) => Promise<Done<T>>,
 ): Promise<Change<T>> {
   try {

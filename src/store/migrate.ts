@@ -6,6 +6,7 @@ import { createIdempotencyKeys } from './migrations/0003-idempotency.ts'
 import { addTombstoneAccounts } from './migrations/0004-tombstone-accounts.ts'
 import { indexTokenLists } from './migrations/0020-token-lists.ts'
 import { addDomainProofs } from './migrations/0030-domain-proofs.ts'
+import { createEndedDigests } from './migrations/0031-ended-digests.ts'
 import { addTokenRates } from './migrations/0040-token-rates.ts'
 import type { Database, Dialect } from './schema.ts'
 
@@ -18,6 +19,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0004-tombstone-accounts': { up: addTombstoneAccounts },
     '0020-token-lists': { up: indexTokenLists },
     '0030-domain-proofs': { up: addDomainProofs(dialect) },
+    '0031-ended-digests': { up: createEndedDigests },
     '0040-token-rates': { up: addTokenRates },
   }
 }

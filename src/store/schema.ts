@@ -100,6 +100,11 @@ export interface Schema {
     epoch: number
     at: number
   }
+  /** Of tokens that were deleted, or have ended and are swept. */
+  readonly ended_digests: {
+    digest: string
+    at: number
+  }
   readonly idempotency_keys: {
     scope: string
     key: string

@@ -1,11 +1,18 @@
 import { resolve } from 'node:path'
 import { sql } from 'kysely'
-import type { FleetRegistry, Lookup, Registry, SecretStore } from '../service/ports.ts'
+import type {
+  FleetRegistry,
+  ImportRegistry,
+  Lookup,
+  Registry,
+  SecretStore,
+} from '../service/ports.ts'
 import { createAuditTrail } from './audit.ts'
 import { createDomainProofRegistry } from './domain-proofs.ts'
 import { createDomainRegistry } from './domains.ts'
 import { createEditRegistry } from './edits.ts'
 import { createFleetRegistry } from './fleet.ts'
+import { createImportRegistry } from './imports.ts'
 import { inspectData } from './inspect.ts'
 import { createLookup } from './lookup.ts'
 import { applyMigrations } from './migrate.ts'
@@ -18,7 +25,7 @@ import { createTokenPages } from './token-pages.ts'
 import { createTokenRegistry } from './tokens.ts'
 
 /** The truth, in SQL: what it promises stands in `service/ports.ts`. */
-export interface Store extends Lookup, Registry, SecretStore, FleetRegistry {
+export interface Store extends Lookup, Registry, ImportRegistry, SecretStore, FleetRegistry {
   readonly dialect: Dialect
   /** Brings the schema up to date; answers the names of what it applied. */
   migrate(): Promise<string[]>
@@ -41,6 +48,7 @@ export async function openStore(url: string, options?: PostgresOptions): Promise
     ...createTokenRegistry(database),
     ...createEditRegistry(database),
     ...createTokenPages(database),
+    ...createImportRegistry(database),
     ...createResetRegistry(database),
     ...createAuditTrail(database),
     ...createSecretStore(database),

@@ -4,6 +4,7 @@ import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { requireAccount } from './domains.ts'
 import { claimKey, fulfilKey } from './idempotency.ts'
+import { noteEnded } from './imports.ts'
 import { domainsRestingOn, holdTokenAndDomains, keepLastTokens } from './last-token.ts'
 import { holdCaller, holdRows, holdTokenFor, requirePower } from './power.ts'
 import { currentEpoch, takeEpoch } from './revocation-log.ts'
@@ -86,6 +87,7 @@ export function createTokenRegistry(database: Database): TokenRegistry {
         const held = await holdTokenAndDomains(transaction, tokenId, { actor, at })
         const { record, digest } = held
         await transaction.db.deleteFrom('tokens').where('id', '=', tokenId).execute()
+        await noteEnded(transaction, [digest], at)
         await keepLastTokens(transaction, domainsRestingOn(record))
         const subject = { type: 'token', id: tokenId } as const
         const event = { at, actor, accountId: record.accountId, action: 'token.deleted', subject }
@@ -134,7 +136,7 @@ async function sweep(
 ): Promise<number> {
   const ended = transaction.db
     .selectFrom('tokens')
-    .select(['id', 'account_id', 'name'])
+    .select(['id', 'account_id', 'name', 'digest'])
     .where((token) =>
       token.or([
         token('expires_at', '<=', endedBefore),
@@ -156,6 +158,11 @@ async function sweep(
   if (rows.length > 0) {
     const ids = rows.map(({ id }) => id)
     await transaction.db.deleteFrom('tokens').where('id', 'in', ids).execute()
+    await noteEnded(
+      transaction,
+      rows.map(({ digest }) => digest),
+      at,
+    )
   }
   return rows.length
 }

@@ -6,6 +6,7 @@ import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { apiContract } from './api.contract.ts'
 import { domainProofContract } from './domain-proof.contract.ts'
 import { fleetContract } from './fleet.contract.ts'
+import { importsContract } from './imports.contract.ts'
 import { actor, start as at, done, minted, storeContract } from './store.contract.ts'
 
 let postgres: Postgres
@@ -22,6 +23,7 @@ describe('PostgreSQL', () => {
     const url = await postgres.createDatabase()
     return { store: await openStore(url), other: await openStore(url) }
   })
+  importsContract(async () => openStore(await postgres.createDatabase()))
   fleetContract(async () => {
     const url = await postgres.createDatabase()
     return {

@@ -7,6 +7,7 @@ import { openStore } from '../../src/store/store.ts'
 import { apiContract } from './api.contract.ts'
 import { domainProofContract } from './domain-proof.contract.ts'
 import { fleetContract } from './fleet.contract.ts'
+import { importsContract } from './imports.contract.ts'
 import { storeContract } from './store.contract.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-sqlite-'))
@@ -19,6 +20,7 @@ describe('SQLite', () => {
     const url = `sqlite:${join(folder, 'domain-proof.db')}`
     return { store: await openStore(url), other: await openStore(url) }
   })
+  importsContract(() => openStore(`sqlite:${join(folder, 'imports.db')}`))
   fleetContract(async () => {
     const file = join(folder, 'fleet.db')
     return {
