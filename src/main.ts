@@ -62,6 +62,15 @@ const host: CliHost = {
     : undefined,
   clock: system.clock,
   readStandardInput: () => text(process.stdin),
+  longRun: {
+    standardInput: () => process.stdin,
+    showProgress: process.stderr.isTTY ? showProgress : undefined,
+    interruption: () => {
+      const interrupted = new AbortController()
+      void nextStopSignal().then(() => interrupted.abort())
+      return interrupted.signal
+    },
+  },
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${line}\n`),
 
@@ -211,6 +220,11 @@ function nextStopSignal(): Promise<NodeJS.Signals> {
       })
     }
   })
+}
+
+/** ECMA-48: back to the first column, and erase to the end of the line. */
+function showProgress(line: string) {
+  process.stderr.write(`\r\x1b[K${line}`)
 }
 
 /** Workers would else go on to finish what is in flight. */

@@ -1,6 +1,8 @@
+import type { Readable } from 'node:stream'
 import type { ParseArgsOptionDescriptor } from 'node:util'
 import type { Clock } from '../clock.ts'
 import type { Explain } from '../service/explain.ts'
+import type { ImportTokens } from '../service/import-tokens.ts'
 import type { Issue } from '../service/issue.ts'
 import type { Actor, Confirm, FleetRegistry, Registry } from '../service/ports.ts'
 import type { Reset } from '../service/reset.ts'
@@ -26,6 +28,9 @@ export interface Operations {
   readonly reveal: Reveal
   readonly verify: VerifyDomain
   readonly explain: Explain
+  readonly importTokens: ImportTokens
+  /** What tokens of our own begin with. */
+  readonly tokenPrefix: string
   readonly confirm: Confirm
   /** Milliseconds by which this machine's clock is ahead of the database's. */
   readonly clock: { skew(): number }
@@ -52,7 +57,18 @@ export interface Call {
   readStandardInput(): Promise<string>
 }
 
+/** What a command that takes long has to do with whoever waits for it. */
+export interface LongRun {
+  /** Standard input as it comes. */
+  standardInput(): Readable
+  /** Takes the place of what it showed before; undefined where nobody would see it move. */
+  readonly showProgress: ((text: string) => void) | undefined
+  /** Aborted by the first Ctrl-C, which then does not end the process; the second one does. */
+  interruption(): AbortSignal
+}
+
 export interface CommandContext extends Call {
+  readonly longRun: LongRun
   readonly operations: Operations
   readonly actor: Actor
 }

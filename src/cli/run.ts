@@ -9,6 +9,7 @@ import {
   type Call,
   type Command,
   type LocalCommand,
+  type LongRun,
   type ManagementCommand,
   type Operations,
   type OptionValues,
@@ -23,6 +24,7 @@ import { domainCommands } from './domain.ts'
 import { explainCommand } from './explain.ts'
 import { fleetCommands } from './fleet.ts'
 import { commandHelp, groupHelp, programHelp } from './help.ts'
+import { importCommand } from './import.ts'
 import { createLocalManagement } from './local-management.ts'
 import { maintenanceCommands } from './maintenance.ts'
 import {
@@ -46,6 +48,7 @@ export interface CliHost {
   /** Undefined where the answer goes into a file or to another program. */
   readonly terminal: Terminal | undefined
   readStandardInput(): Promise<string>
+  readonly longRun: LongRun
   out(text: string): void
   err(text: string): void
   /** Where the API is that is to be used, if the flags, the environment or the file of --config name one. */
@@ -69,6 +72,7 @@ const commands: readonly Command[] = [
   ...tokenCommands,
   accessCommand,
   auditCommand,
+  importCommand,
   explainCommand,
   ...fleetCommands,
   ...maintenanceCommands,
@@ -187,7 +191,7 @@ async function runLocal(command: LocalCommand, call: Call, host: CliHost): Promi
     return command.unopened(error)
   }
   try {
-    return await command.run({ ...call, operations, actor })
+    return await command.run({ ...call, operations, actor, longRun: host.longRun })
   } finally {
     await operations.close()
   }

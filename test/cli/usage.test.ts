@@ -104,7 +104,7 @@ describe('a refused call is exit status 1, with a sentence that says what to do'
 })
 
 const helped =
-  /^ {2}((?:account|domain|token|access|audit|fleet|keys|completion) [a-z-]+|explain|migrate|doctor)/gm
+  /^ {2}((?:account|domain|token|access|audit|fleet|keys|completion) [a-z-]+|import|explain|migrate|doctor)/gm
 
 test('every command has help that names its options, with examples that are understood', async () => {
   const own = createWorkplace()
@@ -128,7 +128,7 @@ test('every command has help that names its options, with examples that are unde
       expect(await postern(...words), line).not.toMatchObject({ status: 2 })
     }
   }
-})
+}, 60_000)
 
 test('serve names every problem of its settings at once, and starts nothing', async () => {
   const { status, stderr } = await place.postern(

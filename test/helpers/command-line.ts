@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { readApiTarget, readApiUrl } from '../../src/api-target.ts'
 import type { SettingValues } from '../../src/cli/parse-flags.ts'
 import { type CliHost, runCli } from '../../src/cli/run.ts'
@@ -57,6 +58,11 @@ export function createCommandLine(
       })),
       clock: systemClock,
       terminal,
+      longRun: {
+        standardInput: () => Readable.from([input]),
+        showProgress: undefined,
+        interruption: () => new AbortController().signal,
+      },
       apiUrl: (flags) => readApiUrl(sourcesWith(flags)),
       apiTarget: (flags, readInput) => readApiTarget(sourcesWith(flags), readInput),
       readStandardInput: async () => input,
