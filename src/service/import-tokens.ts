@@ -82,17 +82,12 @@ export function createImportTokens({ registry, seal, confirm, clock, wait }: Imp
       return undefined
     }
 
-    try {
-      for await (const line of lines) {
-        if (interrupted.aborted) break
-        batch.push(line)
-        weight += weightOf(line)
-        if (weight < size) continue
-        const refused = await flush()
-        if (refused !== undefined) return refused
-      }
-    } catch (error) {
-      if (!interrupted.aborted) throw error
+    for await (const line of untilInterrupted(lines, interrupted)) {
+      batch.push(line)
+      weight += weightOf(line)
+      if (weight < size) continue
+      const refused = await flush()
+      if (refused !== undefined) return refused
     }
     const refused = batch.length === 0 ? undefined : await flush()
     if (refused !== undefined) return refused
@@ -157,6 +152,18 @@ type Refused = Extract<Change<never>, { done: false }>
 type Written =
   | Refused
   | { readonly done: true; readonly outcomes: readonly LineOutcome[]; readonly tookMs: number }
+
+/** An input that is closed by the interruption has not failed. */
+async function* untilInterrupted<T>(lines: AsyncIterable<T>, interrupted: AbortSignal) {
+  try {
+    for await (const line of lines) {
+      if (interrupted.aborted) return
+      yield line
+    }
+  } catch (error) {
+    if (!interrupted.aborted) throw error
+  }
+}
 
 function isThere(status: LineOutcome['status']): boolean {
   return status === 'imported' || status === 'already-there' || status === 'different'

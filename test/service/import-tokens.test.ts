@@ -181,6 +181,19 @@ test('an interruption finishes what was read, tells the nodes, and reads no more
   expect(one.told).toHaveLength(250)
 })
 
+test('a transaction that fails is a fault, also after an interruption', async () => {
+  const interrupted = new AbortController()
+  const one = importer({
+    tookMs: () => {
+      interrupted.abort()
+      throw new Error('the database is gone')
+    },
+  })
+  const running = one.run(from(many(300)), { interrupted: interrupted.signal })
+  await expect(running).rejects.toThrow('the database is gone')
+  expect(one.announced()).toBe(0)
+})
+
 test('an input that breaks by itself is a fault', async () => {
   async function* lines() {
     yield line(1)
