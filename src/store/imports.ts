@@ -180,7 +180,8 @@ async function findTokens({ db, dialect }: WriteTransaction, digests: readonly D
   const rows = await db
     .selectFrom('tokens')
     .leftJoin('grants', 'grants.token_id', 'tokens.id')
-    .select(['tokens.id', 'tokens.account_id', 'tokens.digest', 'tokens.expires_at'])
+    .select(['tokens.id', 'tokens.account_id', 'tokens.digest'])
+    .select(['tokens.expires_at', 'tokens.window_ends_at'])
     .select(['grants.domain_id', 'grants.level'])
     .where(isAmong(dialect, 'tokens.digest', digests))
     .execute()
@@ -188,7 +189,9 @@ async function findTokens({ db, dialect }: WriteTransaction, digests: readonly D
   for (const [digest, ofToken] of Map.groupBy(rows, (row) => row.digest)) {
     const [row] = ofToken
     if (row === undefined) continue
-    const { id, account_id: accountId, expires_at: expiresAt } = row
+    const { id, account_id: accountId, expires_at, window_ends_at } = row
+    const ends = [expires_at, window_ends_at].filter((at) => at !== null)
+    const expiresAt = ends.length === 0 ? null : Math.min(...ends)
     const grants = ofToken.flatMap(({ domain_id: domainId, level }) =>
       level === null ? [] : [{ domainId, level }],
     )

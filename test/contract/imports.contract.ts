@@ -130,6 +130,14 @@ export function importsContract(open: () => Promise<Store>) {
       expect(await store.getToken(tokenId)).toEqual(before)
     })
 
+    test('says of a token that was reset that it is there with another end', async () => {
+      const given = credential()
+      const [outcome] = await importAll([given])
+      const tokenId = idOf(outcome) ?? 0
+      done(await store.resetToken({ tokenId, windowEndsAt: at + 1, token: minted(), actor, at }))
+      expect(await importAll([given])).toEqual([{ status: 'different', tokenId }])
+    })
+
     test('takes the first of several with one secret', async () => {
       const given = credential()
       const outcomes = await importAll([
