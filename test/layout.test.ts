@@ -73,6 +73,23 @@ test('the command line and the data plane start without the management API', () 
   expect([...reached].filter((path) => path.startsWith('src/admin/'))).toEqual([])
 })
 
+test('the benchmark looks at the product and the servers of the tests, and the product at neither', () => {
+  const bench = globSync('bench/**/*.ts', { exclude: ['**/node_modules/**'] })
+  expect(bench.length).toBeGreaterThan(20)
+  const mayLookAt = /^(?:bench|src|middleware|smtp|test\/helpers)\//
+  const wrong = bench.flatMap((file) =>
+    imports(file)
+      .filter((path) => !mayLookAt.test(path))
+      .map((path) => `${file} imports ${path}`),
+  )
+  const back = files.flatMap((file) =>
+    imports(file)
+      .filter((path) => /^(?:bench|test)\//.test(path))
+      .map((path) => `${file} imports ${path}`),
+  )
+  expect([...wrong, ...back]).toEqual([])
+})
+
 test('core is pure: no clock, no randomness, no input and output', () => {
   const impure =
     /Date\.now|new Date\(\)|Math\.random|performance\.now|node:(fs|net|http|os)|process\./

@@ -1,0 +1,76 @@
+/** How long everything takes: the same workloads in a quick form, and in one to publish. */
+export interface Plan {
+  readonly name: 'quick' | 'full' | 'smoke'
+  /** How often each subject is measured, one after the other: A B C A B C … */
+  readonly rounds: number
+  /** Before each measurement, so that what is compiled late is compiled, and connections are there. */
+  readonly warmMs: number
+  readonly measureMs: number
+  /** Of open-loop load. */
+  readonly latencyMs: number
+  readonly httpPerSecond: number
+  readonly smtpPerSecond: number
+  readonly attachmentBytes: readonly number[]
+  /** Changes in each round of `revocation` and `fleet`. */
+  readonly changes: number
+  readonly fleetNodes: readonly number[]
+  readonly storeTokens: readonly number[]
+  readonly postgresTokens: number
+  /** Uses of tokens, Zipf distributed, for each size of the store. */
+  readonly scaleUses: number
+  readonly crowd: number
+}
+
+const kilo = 1_000
+const mega = 1_000_000
+
+export const plans: Readonly<Record<Plan['name'], Plan>> = {
+  full: {
+    name: 'full',
+    rounds: 5,
+    warmMs: 700,
+    measureMs: 3_000,
+    latencyMs: 3_000,
+    httpPerSecond: 1_500,
+    smtpPerSecond: 100,
+    attachmentBytes: [kilo, 10 * kilo, 100 * kilo, mega, 5 * mega, 20 * mega],
+    changes: 25,
+    fleetNodes: [1, 4, 16, 64, 256],
+    storeTokens: [kilo, 100 * kilo, mega, 10 * mega],
+    postgresTokens: mega,
+    scaleUses: 300_000,
+    crowd: 1_000,
+  },
+  quick: {
+    name: 'quick',
+    rounds: 2,
+    warmMs: 250,
+    measureMs: 700,
+    latencyMs: 600,
+    httpPerSecond: 1_000,
+    smtpPerSecond: 50,
+    attachmentBytes: [kilo, 100 * kilo, 5 * mega],
+    changes: 8,
+    fleetNodes: [1, 8, 32],
+    storeTokens: [kilo, 100 * kilo],
+    postgresTokens: 20 * kilo,
+    scaleUses: 60_000,
+    crowd: 300,
+  },
+  smoke: {
+    name: 'smoke',
+    rounds: 1,
+    warmMs: 20,
+    measureMs: 100,
+    latencyMs: 100,
+    httpPerSecond: 200,
+    smtpPerSecond: 20,
+    attachmentBytes: [kilo, mega],
+    changes: 2,
+    fleetNodes: [2],
+    storeTokens: [kilo],
+    postgresTokens: kilo,
+    scaleUses: 2_000,
+    crowd: 20,
+  },
+}

@@ -1,0 +1,122 @@
+import { mintToken } from '../../src/core/token.ts'
+import { expectOnly, expectSame } from '../load/counts.ts'
+import type { HttpLoader } from '../load/http-loader.ts'
+import { smallestBodyBytes } from '../load/http-request.ts'
+import { createLatencies } from '../measure/latency.ts'
+import { figuresOf, inRounds } from '../measure/rounds.ts'
+import { measureSaturation } from '../measure/saturation.ts'
+import { spreadOf } from '../measure/statistics.ts'
+import { forgetPeakMemory, peakMemoryOf } from '../processes/cpu.ts'
+import { formatBytes, formatDuration, formatSpread } from '../report/format.ts'
+import { createFixture, tokenPrefix } from '../subjects/fixture.ts'
+import { lineUp } from '../subjects/line-up.ts'
+import { nginxLua } from '../subjects/peers.ts'
+import { posternHttp } from '../subjects/postern.ts'
+import { createSeededBytes } from '../subjects/seeded.ts'
+import type { Workload } from '../workload.ts'
+import { mergeLatencies } from './compare.ts'
+
+/** More than a gate remembers of what is unknown, so that each is looked up again. */
+const strangers = 15_000
+const floodConnections = 32
+/** As fast as this the flood comes, whatever becomes of it. */
+const floodFactor = 3
+
+export const flood: Workload = {
+  name: 'flood',
+  about:
+    'Good traffic at a steady rate, alone and beside a flood of well-formed tokens that nobody has, three times as many. ' +
+    'All of the good is to be accepted and none of the flood; measured is what the good traffic feels of it, what a refusal ' +
+    'costs at saturation, and memory.',
+
+  async run(bench) {
+    const { plan, crew, progress } = bench
+    const fixture = createFixture({ tokens: 1_000, domains: 10 })
+    const line = await lineUp(bench, fixture, [posternHttp, nginxLua])
+    const bytes = createSeededBytes(7)
+    const unknown = Array.from({ length: strangers }, () => ({
+      token: mintToken(tokenPrefix, bytes),
+      fromDomain: fixture.senders[0]?.domain ?? '',
+      bodyBytes: smallestBodyBytes,
+    }))
+    const known = fixture.senders.map(({ token, domain }) => ({
+      ...{ token, fromDomain: domain, bodyBytes: 1_024 },
+    }))
+    const [good, bad] = [0, 1].map(() =>
+      crew.agent<HttpLoader>(new URL('../load/http-loader.ts', import.meta.url)),
+    )
+    if (good === undefined || bad === undefined) throw new Error('there are no loaders')
+    const perSecond = plan.httpPerSecond / 2
+    const forMs = plan.latencyMs
+
+    const runs = line.contenders.flatMap((contender) =>
+      (['alone', 'beside the flood'] as const).map((beside) => ({
+        name: `${contender.name}, ${beside}`,
+        contender,
+        isFlooded: beside !== 'alone',
+      })),
+    )
+    const samples = await inRounds(
+      plan.rounds,
+      runs,
+      async ({ name, contender, isFlooded }, round) => {
+        const { port, pids } = contender
+        await good.call('open', { port, connections: 32, plans: known })
+        await good.call('saturate', { forMs: plan.warmMs })
+        await bad.call('open', { port, connections: floodConnections, plans: unknown })
+        await line.httpUpstream.call('take', undefined)
+        forgetPeakMemory(pids)
+        const flooding = isFlooded
+          ? bad.call('openLoop', { perSecond: perSecond * floodFactor, forMs })
+          : undefined
+        const { counts, latencies } = await good.call('openLoop', { perSecond, forMs })
+        if (flooding !== undefined) expectOnly(401, (await flooding).counts, name)
+        const accepted = expectOnly(200, counts, name)
+        expectSame(accepted, (await line.httpUpstream.call('take', undefined)).requests, name)
+        const refusal = isFlooded
+          ? await measureSaturation(pids, async () => {
+              const all = await bad.call('saturate', { forMs: plan.measureMs / 2 })
+              return expectOnly(401, all.counts, name)
+            })
+          : undefined
+        await good.call('close', undefined)
+        await bad.call('close', undefined)
+        const p99 = formatDuration(createLatencies(latencies).at(99))
+        progress(`round ${round + 1}/${plan.rounds}  ${name}: p99 of the good ${p99}`)
+        const microsPerRefusal = refusal?.microsPerUnit ?? Number.NaN
+        return { latencies, peakBytes: peakMemoryOf(pids), microsPerRefusal }
+      },
+    )
+    return {
+      ...line.notes,
+      tables: [
+        {
+          title: `Good traffic at ${perSecond} a second, a flood of ${perSecond * floodFactor} a second`,
+          columns: ['subject', 'good p50', 'good p99', 'CPU of a refusal', 'peak memory'],
+          rows: runs.map(({ name, isFlooded }) => {
+            const latencies = createLatencies(mergeLatencies(samples, name))
+            const refusals = figuresOf(samples, name, (sample) => sample.microsPerRefusal)
+            const peaks = figuresOf(samples, name, (sample) => sample.peakBytes)
+            return [
+              name,
+              formatDuration(latencies.at(50)),
+              formatDuration(latencies.at(99)),
+              isFlooded ? formatSpread(spreadOf(refusals), 'µs') : '–',
+              formatBytes(Math.max(...peaks)),
+            ]
+          }),
+        },
+      ],
+      curves: [
+        {
+          title: 'Latency of the good traffic',
+          series: runs.map(({ name, contender }) => ({
+            label: name,
+            kind: contender.subject.kind,
+            latencies: mergeLatencies(samples, name),
+          })),
+        },
+      ],
+    }
+  },
+}

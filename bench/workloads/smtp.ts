@@ -1,0 +1,154 @@
+import { expectOnly, expectSame, totalOf, WrongAnswers } from '../load/counts.ts'
+import type { SmtpLoader, SmtpSender } from '../load/smtp-loader.ts'
+import { createLatencies, type EncodedLatencies } from '../measure/latency.ts'
+import { inRounds } from '../measure/rounds.ts'
+import { measureSaturation } from '../measure/saturation.ts'
+import type { Agent } from '../processes/agent.ts'
+import { formatDuration } from '../report/format.ts'
+import { createFixture, type Fixture, type Sender } from '../subjects/fixture.ts'
+import { smtpFloor } from '../subjects/floors.ts'
+import { type Contender, type LineUp, lineUp } from '../subjects/line-up.ts'
+import { smtpPeers } from '../subjects/peers.ts'
+import { posternSmtp, posternSmtpQuiet } from '../subjects/postern.ts'
+import type { Findings, Workload } from '../workload.ts'
+import { compareCosts, mergeLatencies } from './compare.ts'
+
+const messageBytes = 2_048
+/** smtp-server greets after 100 ms: to keep a core busy there have to be many sessions at once. */
+const shapes = [
+  { messagesPerSession: 1, sessions: 250 },
+  { messagesPerSession: 10, sessions: 60 },
+]
+/** A process for each session: with more they would only wait for each other. */
+const mostSessionsOfPostfix = 60
+
+export const smtp: Workload = {
+  name: 'smtp',
+  about:
+    'A 2 KB message over SMTP with AUTH PLAIN and no TLS, one or ten messages on a connection. CPU time of all processes ' +
+    'of a subject by messages taken at saturation; latency of one message with its connection under a steady rate.',
+
+  async run(bench) {
+    const { plan, crew, progress } = bench
+    const fixture = createFixture({ tokens: 200, domains: 20 })
+    const line = await lineUp(bench, fixture, [
+      ...[smtpFloor, posternSmtp, posternSmtpQuiet],
+      ...smtpPeers,
+    ])
+    const loader = crew.agent<SmtpLoader>(new URL('../load/smtp-loader.ts', import.meta.url))
+    for (const contender of line.contenders) await expectChecks(contender, line, loader, fixture)
+
+    const together: { bars: unknown[]; tables: unknown[]; samples: unknown[] } = {
+      bars: [],
+      tables: [],
+      samples: [],
+    }
+    for (const { messagesPerSession, sessions } of shapes) {
+      const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
+        const { name, port, pids } = contender
+        const load = { port, sessions: sessionsFor(contender, sessions), messagesPerSession }
+        await prepare(loader, contender, fixture.senders)
+        await loader.call('saturate', { ...load, forMs: plan.warmMs })
+        await takeArrived(contender, line)
+        const cost = await measureSaturation(pids, async () => {
+          const { counts } = await loader.call('saturate', { ...load, forMs: plan.measureMs })
+          return expectOnly(250, counts, name)
+        })
+        expectSame(cost.units, await takeArrived(contender, line), name)
+        progress(
+          `round ${round + 1}/${plan.rounds}  ${name}, ${messagesPerSession} on a connection: ` +
+            `${cost.microsPerUnit.toFixed(0)} µs a message`,
+        )
+        return cost
+      })
+      const { bars, tables } = compareCosts({
+        title: `CPU time for each message, ${messagesPerSession} on a connection`,
+        unit: 'µs',
+        subjects: line.contenders.map(({ subject }) => subject),
+        samples,
+        baselines: [smtpFloor.name, 'Haraka', 'Postfix + Dovecot'],
+      })
+      together.bars.push(...bars)
+      together.tables.push(...tables)
+      together.samples.push(...samples.map((sample) => ({ messagesPerSession, ...sample })))
+    }
+
+    const latencies = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
+      const { name, port } = contender
+      await prepare(loader, contender, fixture.senders)
+      await takeArrived(contender, line)
+      const steady = { port, perSecond: plan.smtpPerSecond, forMs: plan.latencyMs }
+      const measured = await loader.call('openLoop', steady)
+      expectSame(expectOnly(250, measured.counts, name), await takeArrived(contender, line), name)
+      const p99 = formatDuration(createLatencies(measured.latencies).at(99))
+      progress(`round ${round + 1}/${plan.rounds}  ${name}: p99 ${p99}`)
+      return { latencies: measured.latencies as EncodedLatencies }
+    })
+    const curve = {
+      title: `Latency of a message with its connection, ${plan.smtpPerSecond} a second`,
+      series: line.contenders.map(({ name, subject: { kind } }) => ({
+        label: name,
+        kind,
+        latencies: mergeLatencies(latencies, name),
+      })),
+    }
+    return { ...line.notes, ...together, curves: [curve] } as Findings
+  },
+}
+
+export function prepare(
+  loader: Agent<SmtpLoader>,
+  { userOf = () => 'api' }: Contender,
+  senders: readonly Sender[],
+  bytes = messageBytes,
+) {
+  return loader.call('prepare', {
+    senders: senders.map((sender, i) => senderOf(sender, userOf(sender, i))),
+    messageBytes: bytes,
+  })
+}
+
+function senderOf({ token, domain }: Sender, user: string): SmtpSender {
+  return { user, token, fromDomain: domain }
+}
+
+function sessionsFor({ name }: Contender, sessions: number): number {
+  return name.startsWith('Postfix') ? Math.min(sessions, mostSessionsOfPostfix) : sessions
+}
+
+/** A subject without a relay has counted itself. */
+export async function takeArrived(contender: Contender, { smtpUpstream }: LineUp): Promise<number> {
+  const { messages } = await smtpUpstream.call('take', undefined)
+  return (await contender.takeDrained?.()) ?? messages
+}
+
+/** A subject that says it checks must refuse, and nothing that it refused may reach the relay. */
+async function expectChecks(
+  contender: Contender,
+  line: LineUp,
+  loader: Agent<SmtpLoader>,
+  fixture: Fixture,
+) {
+  const { name, port, subject, userOf = () => 'api' } = contender
+  const [sender] = fixture.senders
+  if (sender === undefined) throw new Error('there is nobody to send as')
+  const user = userOf(sender, 0)
+  async function ask(token: string, fromDomain: string) {
+    await loader.call('prepare', { senders: [{ user, token, fromDomain }], messageBytes })
+    const once = { port, forMs: 0, sessions: 1, messagesPerSession: 1 }
+    return (await loader.call('saturate', once)).counts
+  }
+  await takeArrived(contender, line)
+  const accepted = expectOnly(250, await ask(sender.token, sender.domain), name)
+  const refusals = [
+    ...(subject.checks.token ? [await ask(fixture.unknownToken, sender.domain)] : []),
+    ...(subject.checks.sender ? [await ask(sender.token, fixture.foreignDomain)] : []),
+  ]
+  for (const counts of refusals) {
+    const [code = ''] = Object.keys(counts)
+    if (totalOf(counts) !== 1 || !/^5\d\d$/.test(code)) {
+      throw new WrongAnswers(`${name} should have refused, and answered ${JSON.stringify(counts)}`)
+    }
+  }
+  expectSame(accepted, await takeArrived(contender, line), name)
+}

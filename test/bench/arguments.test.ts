@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest'
+import { parseArguments } from '../../bench/arguments.ts'
+
+const known = ['check', 'http', 'smtp']
+
+test('without a name everything is run, in the order of the report', () => {
+  expect(parseArguments([], known)).toMatchObject({ workloads: known, plan: 'full', subjects: [] })
+  expect(parseArguments(['smtp', 'check', '--quick'], known)).toMatchObject({
+    workloads: ['check', 'smtp'],
+    plan: 'quick',
+  })
+})
+
+test('what is not there is named, with what is', () => {
+  expect(() => parseArguments(['htpp'], known)).toThrow(
+    'no workload is called htpp; there are check, http, smtp',
+  )
+  for (const rounds of ['0', '1.5', 'x', '51']) {
+    expect(() => parseArguments(['--rounds', rounds], known)).toThrow('--rounds is a whole number')
+  }
+  expect(() => parseArguments(['--fast'], known)).toThrow()
+})
