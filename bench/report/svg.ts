@@ -5,44 +5,52 @@ import { formatDuration } from './format.ts'
 /** Charts as SVG, each readable by itself on a light and on a dark page. */
 
 const width = 760
+
+interface Colours {
+  readonly text: string
+  readonly muted: string
+  readonly line: string
+  readonly bars: Readonly<Record<'floor' | 'peer' | 'postern', string>>
+  /** Of curves: the first is Postern's, the second the floor's. */
+  readonly curves: readonly string[]
+}
+
+const light: Colours = {
+  text: '#1f2328',
+  muted: '#59636e',
+  line: '#d1d9e0',
+  bars: { floor: '#8c959f', peer: '#8fb5dc', postern: '#1a7f5a' },
+  curves: [
+    ...['#1a7f5a', '#8c959f', '#0969da', '#bf3989', '#bc4c00', '#8250df'],
+    ...['#9a6700', '#218bff', '#57606a', '#cf222e'],
+  ],
+}
+const dark: Colours = {
+  text: '#e6edf3',
+  muted: '#9198a1',
+  line: '#3d444d',
+  bars: { floor: '#6e7681', peer: '#4a78a8', postern: '#3fb68b' },
+  curves: [
+    ...['#3fb68b', '#9198a1', '#4493f8', '#db61a2', '#f0883e', '#ab7df8'],
+    ...['#d29922', '#79c0ff', '#c9d1d9', '#ff7b72'],
+  ],
+}
+
+function rulesOf({ text, muted, line, bars, curves }: Colours): string {
+  return [
+    `text { fill: ${text} } .muted { fill: ${muted} }`,
+    `.axis { stroke: ${line} } .mark { stroke: ${muted} }`,
+    ...Object.entries(bars).map(([kind, colour]) => `rect.${kind} { fill: ${colour} }`),
+    ...curves.map((colour, i) => `path.c${i} { stroke: ${colour} } text.c${i} { fill: ${colour} }`),
+  ].join('\n  ')
+}
+
 const style = `
-  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
-  .title { font-weight: 600 } .muted { fill: #59636e; font-size: 12px } .strong { font-weight: 600 }
-  .axis { stroke: #d1d9e0; fill: none } .mark { stroke: #59636e; fill: none } .curve { fill: none; stroke-width: 1.5 }
-  .floor { fill: #8c959f } .peer { fill: #8fb5dc } .postern { fill: #1a7f5a } .curve.postern { stroke-width: 3 }
-  ${[
-    '#1a7f5a',
-    '#8c959f',
-    '#0969da',
-    '#bf3989',
-    '#bc4c00',
-    '#8250df',
-    '#953800',
-    '#218bff',
-    '#57606a',
-    '#cf222e',
-  ]
-    .map((colour, i) => `.c${i} { stroke: ${colour} } text.c${i} { fill: ${colour}; stroke: none }`)
-    .join(' ')}
+  text { font: 13px system-ui, sans-serif } .muted { font-size: 12px } .strong, .title { font-weight: 600 }
+  path { fill: none } .curve { stroke-width: 1.5 } .thick { stroke-width: 3 } .dashed { stroke-dasharray: 7 4 }
+  ${rulesOf(light)}
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .muted { fill: #9198a1 } .axis { stroke: #3d444d } .mark { stroke: #9198a1 }
-    .floor { fill: #6e7681 } .peer { fill: #4a78a8 } .postern { fill: #3fb68b }
-    ${[
-      '#3fb68b',
-      '#9198a1',
-      '#4493f8',
-      '#db61a2',
-      '#f0883e',
-      '#ab7df8',
-      '#d29922',
-      '#79c0ff',
-      '#c9d1d9',
-      '#ff7b72',
-    ]
-      .map(
-        (colour, i) => `.c${i} { stroke: ${colour} } text.c${i} { fill: ${colour}; stroke: none }`,
-      )
-      .join(' ')}
+  ${rulesOf(dark)}
   }`
 
 function wrap(title: string, height: number, body: readonly string[]): string {
@@ -90,7 +98,7 @@ export function drawBars({ title, baseline, bars }: BarChart): string {
   ])
 }
 
-const plot = { left: 64, right: 20, top: 36, height: 260 }
+const plot = { left: 64, right: 40, top: 36, height: 260 }
 
 /** Latency by percentile, both axes logarithmic: each nine is as wide as the one before. */
 export function drawCurves({ title, series }: CurveChart): string {
@@ -118,6 +126,7 @@ export function drawCurves({ title, series }: CurveChart): string {
     .filter(({ nines }) => nines <= mostNines + 1e-9)
   const columns = 2
   const legendRows = Math.ceil(curves.length / columns)
+  const looks = looksOf(series)
   return wrap(title, bottom + 36 + legendRows * 20, [
     ...decades.flatMap((decade) => [
       `<path class="axis" d="M${plot.left} ${y(decade).toFixed(1)}H${width - plot.right}"/>`,
@@ -127,19 +136,30 @@ export function drawCurves({ title, series }: CurveChart): string {
       ({ percentile, nines }) =>
         `<text class="muted" x="${x(nines).toFixed(1)}" y="${bottom + 18}" text-anchor="middle">${percentile === 0 ? 'least' : `p${percentile}`}</text>`,
     ),
-    ...curves.flatMap(({ kind, points }, i) => {
-      const path = points
-        .map(
-          (point, at) =>
-            `${at === 0 ? 'M' : 'L'}${x(point.nines).toFixed(1)} ${y(point.nanoseconds).toFixed(1)}`,
-        )
-        .join('')
-      return `<path class="curve ${kind === 'postern' ? 'postern ' : ''}c${i % 10}" fill="none" d="${path}"/>`
+    ...curves.map(({ points }, i) => {
+      const path = points.map(
+        (point) => `${x(point.nines).toFixed(1)} ${y(point.nanoseconds).toFixed(1)}`,
+      )
+      return `<path class="curve ${looks[i]}" d="M${path.join('L')}"/>`
     }),
-    ...curves.map(({ label }, i) => {
-      const column = i % columns
-      const at = { x: plot.left + column * 330, y: bottom + 42 + Math.floor(i / columns) * 20 }
-      return `<text class="c${i % 10}" x="${at.x}" y="${at.y}">— ${escapeXml(label)}</text>`
+    ...curves.flatMap(({ label }, i) => {
+      const from = plot.left + (i % columns) * 330
+      const middle = bottom + 38 + Math.floor(i / columns) * 20
+      return [
+        `<path class="curve ${looks[i]}" d="M${from} ${middle}h22"/>`,
+        `<text x="${from + 30}" y="${middle + 4}">${escapeXml(label)}</text>`,
+      ]
     }),
   ])
+}
+
+/** Among peers Postern is thick and the floor grey, and the second of each dashed; by themselves all are told by colour. */
+function looksOf(series: CurveChart['series']): string[] {
+  const peers = series.filter(({ kind }) => kind === 'peer')
+  return series.map((curve, i) => {
+    if (peers.length === 0) return `c${i % light.curves.length}`
+    if (curve.kind === 'peer') return `c${2 + (peers.indexOf(curve) % (light.curves.length - 2))}`
+    const isFirst = series.findIndex(({ kind }) => kind === curve.kind) === i
+    return `${curve.kind === 'postern' ? 'c0 thick' : 'c1'}${isFirst ? '' : ' dashed'}`
+  })
 }

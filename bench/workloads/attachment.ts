@@ -13,7 +13,7 @@ import { type Contender, type LineUp, lineUp } from '../subjects/line-up.ts'
 import { fastify, nginxLua, nginxProxy } from '../subjects/peers.ts'
 import { posternHttpProbed, posternSmtpProbed } from '../subjects/postern.ts'
 import type { Subject } from '../subjects/subject.ts'
-import type { Bench, Table, Workload } from '../workload.ts'
+import type { BarChart, Bench, Table, Workload } from '../workload.ts'
 import { prepare, takeArrived } from './smtp.ts'
 
 /** So much is on its way at once, whatever the size: more would measure the loader's memory. */
@@ -37,11 +37,13 @@ export const attachment: Workload = {
     const overHttp = [httpFloor, posternHttpProbed, nginxProxy, nginxLua, fastify]
     const overSmtp = [smtpFloor, posternSmtpProbed]
     const line = await lineUp(bench, fixture, [...overHttp, ...overSmtp])
-    const tables = [
-      ...(await measureEach(bench, line, 'HTTP', overHttp, httpLoad(bench, line, fixture))),
-      ...(await measureEach(bench, line, 'SMTP', overSmtp, smtpLoad(bench, line, fixture))),
-    ]
-    return { ...line.notes, tables }
+    const http = await measureEach(bench, line, 'HTTP', overHttp, httpLoad(bench, line, fixture))
+    const smtp = await measureEach(bench, line, 'SMTP', overSmtp, smtpLoad(bench, line, fixture))
+    return {
+      ...line.notes,
+      bars: [...http.bars, ...smtp.bars],
+      tables: [...http.tables, ...smtp.tables],
+    }
   },
 }
 
@@ -94,7 +96,7 @@ async function measureEach(
   protocol: string,
   subjects: readonly Subject[],
   load: Load,
-): Promise<Table[]> {
+): Promise<{ readonly bars: readonly BarChart[]; readonly tables: readonly Table[] }> {
   const present = contenders.filter(({ subject }) => subjects.includes(subject))
   const costs: (readonly [bytes: number, samples: readonly Sample<Cost>[]])[] = []
   for (const bytes of plan.attachmentBytes) {
@@ -119,8 +121,9 @@ async function measureEach(
     costs.push([bytes, samples])
   }
   const [floor] = present
-  if (floor === undefined) return []
-  return costs.map(([bytes, samples]) => ({
+  const largest = costs.at(-1)
+  if (floor === undefined || largest === undefined) return { bars: [], tables: [] }
+  const tables = costs.map(([bytes, samples]) => ({
     title: `${formatBytes(bytes)} over ${protocol}`,
     columns: ['subject', 'CPU for a megabyte', `× ${floor.name}`, 'peak memory', 'longest pause'],
     rows: present.map(({ name }) => {
@@ -135,4 +138,14 @@ async function measureEach(
       ]
     }),
   }))
+  const [bytes, samples] = largest
+  const perMegabyte = (of: string) => figuresOf(samples, of, (cost) => cost.microsPerMegabyte)
+  const bars = present.map(({ name, subject: { kind } }) => ({
+    label: name,
+    kind,
+    ratio: ratioOf(perMegabyte(name), perMegabyte(floor.name)),
+    figure: `${threeDigits(spreadOf(perMegabyte(name)).median)} µs a megabyte`,
+  }))
+  const title = `CPU time for a megabyte, ${formatBytes(bytes)} over ${protocol}`
+  return { bars: [{ title, baseline: floor.name, bars }], tables }
 }

@@ -141,7 +141,7 @@ const calls = {
     }
     const client = redis
     join = await joinFleet(
-      { leaseMs: 10_000, outage: { graceMs: 0 } as never, cacheEntries, tokenPrefix },
+      { leaseMs: 10_000, outage: { graceMs: 0 }, cacheEntries, tokenPrefix },
       {
         store,
         clock,

@@ -26,7 +26,7 @@ const calls = {
     for (let i = 0; i < nodes; i++) {
       members.push(
         await joinFleet(
-          { leaseMs, outage: { graceMs: 0 } as never, cacheEntries: 1_000, tokenPrefix },
+          { leaseMs, outage: { graceMs: 0 }, cacheEntries: 1_000, tokenPrefix },
           {
             ...{ store: open, clock, ownClock: systemClock, random: systemRandom },
             log: createLog('silent'),

@@ -44,7 +44,10 @@ export const fleet: Workload = {
     const { deleteToken } = createRevoke({ registry: store, confirm, clock: systemClock })
     let used = 0
 
-    const sizes = plan.fleetNodes.map((nodes) => ({ name: `${nodes} nodes`, nodes }))
+    const sizes = plan.fleetNodes.map((nodes) => ({
+      name: nodes === 1 ? '1 node' : `${nodes} nodes`,
+      nodes,
+    }))
     const samples = await inRounds(plan.rounds, sizes, async ({ name, nodes }, round) => {
       const processes = Array.from({ length: Math.ceil(nodes / nodesOfProcess) }, () =>
         crew.agent<FleetProcess>(new URL('fleet-process.ts', import.meta.url)),

@@ -35,7 +35,7 @@ export const http: Workload = {
     const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
       const { name, port, pids } = contender
       await loader.call('open', { port, connections, plans: plansOf(fixture) })
-      await loader.call('saturate', { forMs: round === 0 ? 3 * plan.warmMs : plan.warmMs })
+      await loader.call('saturate', { forMs: round === 0 ? plan.firstWarmMs : plan.warmMs })
       await line.httpUpstream.call('take', undefined)
       const cost = await measureSaturation(pids, async () => {
         const { counts } = await loader.call('saturate', { forMs: plan.measureMs })

@@ -32,7 +32,7 @@ async function withNode<T>(
   const found = { memory: 0, shared: 0, store: 0 }
   const redis = redisUrl === undefined ? undefined : new Redis(redisUrl)
   const { authenticator, leave } = await joinFleet(
-    { leaseMs: 60_000, outage: { graceMs: 0 } as never, cacheEntries, tokenPrefix },
+    { leaseMs: 60_000, outage: { graceMs: 0 }, cacheEntries, tokenPrefix },
     {
       ...{ store, clock, ownClock: systemClock, random: systemRandom, log: createLog('silent') },
       metrics: { lookedUp: (tier) => void found[tier]++, watchNode() {} },

@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { startPostgres } from '../../test/helpers/postgres.ts'
 import { startRedis } from '../../test/helpers/redis.ts'
 import { expectOnly } from '../load/counts.ts'
@@ -11,6 +9,7 @@ import { createLatencies } from '../measure/latency.ts'
 import { figuresOf, inRounds } from '../measure/rounds.ts'
 import { ratioOf, spreadOf } from '../measure/statistics.ts'
 import type { Agent } from '../processes/agent.ts'
+import { cpuMicrosOf } from '../processes/cpu.ts'
 import {
   formatBytes,
   formatCount,
@@ -19,6 +18,7 @@ import {
   formatSpread,
 } from '../report/format.ts'
 import { bulkDomain, bulkToken } from '../subjects/bulk-store.ts'
+import type { ImportOnly } from '../subjects/import-only.ts'
 import { startGate } from '../subjects/postern.ts'
 import type { Bench, Table, Workload } from '../workload.ts'
 import { mergeLatencies } from './compare.ts'
@@ -127,6 +127,11 @@ async function weighServers(
   }
 }
 
+interface Started {
+  readonly pid: number
+  stop(): Promise<void>
+}
+
 /** From the start of a process to the first request that was let through. */
 async function measureStarts(
   { plan, crew, progress }: Bench,
@@ -143,7 +148,13 @@ async function measureStarts(
     ...stores.map(({ name, url }) => ({ name: `gate, ${name} tokens`, run: () => startOn(url) })),
   ]
 
-  async function startOn(databaseUrl: string) {
+  async function importOnly(): Promise<Started> {
+    const agent = crew.agent<ImportOnly>(new URL('../subjects/import-only.ts', import.meta.url))
+    await agent.call('isThere', undefined)
+    return agent
+  }
+
+  async function startOn(databaseUrl: string): Promise<Started> {
     const gate = await startGate({
       ...{ crew, name: 'start', databaseUrl, httpUpstream, smtpUpstream: httpUpstream },
     })
@@ -152,32 +163,29 @@ async function measureStarts(
     const { counts } = await loader.call('burst', undefined)
     expectOnly(200, counts, 'the first request')
     await loader.call('close', undefined)
-    return gate.stop
+    return gate
   }
 
   const samples = await inRounds(plan.rounds, starters, async ({ name, run }) => {
     const startedAt = performance.now()
-    const stop = await run()
+    const started = await run()
     const ms = performance.now() - startedAt
-    await stop?.()
-    progress(`${name}: ${ms.toFixed(0)} ms`)
-    return ms
+    const cpuMs = cpuMicrosOf([started.pid]) / 1_000
+    await started.stop()
+    progress(`${name}: ${ms.toFixed(0)} ms, ${cpuMs.toFixed(0)} ms of CPU`)
+    return { ms, cpuMs }
   })
-  const times = (name: string) => figuresOf(samples, name, (ms) => ms)
+  const times = (name: string) => figuresOf(samples, name, ({ ms }) => ms)
+  const costs = (name: string) => figuresOf(samples, name, ({ cpuMs }) => cpuMs)
   return {
     title: 'From the start of the process to the first accepted request',
-    columns: ['process', 'time', `× ${imports}`],
+    columns: ['process', 'time', `× ${imports}`, 'CPU', `× ${imports}`],
     rows: starters.map(({ name }) => [
       name,
-      formatSpread(spreadOf(times(name)), 'ms'),
-      formatRatio(ratioOf(times(name), times(imports))),
+      ...[times, costs].flatMap((figures) => [
+        formatSpread(spreadOf(figures(name)), 'ms'),
+        formatRatio(ratioOf(figures(name), figures(imports))),
+      ]),
     ]),
   }
-}
-
-async function importOnly(): Promise<undefined> {
-  const file = resolve('bench/subjects/import-only.ts')
-  const child = spawn(process.execPath, [file], { stdio: 'ignore' })
-  const [code] = await once(child, 'exit')
-  if (code !== 0) throw new Error(`the imports ended with ${code}`)
 }

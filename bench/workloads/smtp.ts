@@ -48,7 +48,8 @@ export const smtp: Workload = {
         const { name, port, pids } = contender
         const load = { port, sessions: sessionsFor(contender, sessions), messagesPerSession }
         await prepare(loader, contender, fixture.senders)
-        await loader.call('saturate', { ...load, forMs: plan.warmMs })
+        const warmMs = round === 0 ? plan.firstWarmMs : plan.warmMs
+        await loader.call('saturate', { ...load, forMs: warmMs })
         await takeArrived(contender, line)
         const cost = await measureSaturation(pids, async () => {
           const { counts } = await loader.call('saturate', { ...load, forMs: plan.measureMs })

@@ -43,7 +43,7 @@ export const workers: Workload = {
       const [gate] = fleet.gates
       if (gate === undefined) throw new Error('there is no gate')
       await loader.call('open', { port: gate.ports.http, connections, plans })
-      await loader.call('saturate', { forMs: round === 0 ? 3 * plan.warmMs : plan.warmMs })
+      await loader.call('saturate', { forMs: round === 0 ? plan.firstWarmMs : plan.warmMs })
       await fleet.upstream.call('take', undefined)
       const cost = await measureSaturation([gate.pid], async () => {
         const { counts } = await loader.call('saturate', { forMs: plan.measureMs })
