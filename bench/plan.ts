@@ -3,6 +3,8 @@ export interface Plan {
   readonly name: 'quick' | 'full' | 'smoke'
   /** How often each subject is measured, one after the other: A B C A B C … */
   readonly rounds: number
+  /** Who send in turn, each as one domain of a tenth as many. */
+  readonly senders: number
   /** Before each measurement, so that connections are there. */
   readonly warmMs: number
   /** Before the first of each subject, so that what is compiled late is compiled. */
@@ -30,6 +32,7 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
   full: {
     name: 'full',
     rounds: 5,
+    senders: 1_000,
     warmMs: 500,
     firstWarmMs: 6_000,
     measureMs: 3_000,
@@ -47,6 +50,7 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
   quick: {
     name: 'quick',
     rounds: 2,
+    senders: 1_000,
     warmMs: 250,
     firstWarmMs: 1_500,
     measureMs: 700,
@@ -64,6 +68,7 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
   smoke: {
     name: 'smoke',
     rounds: 1,
+    senders: 20,
     warmMs: 20,
     firstWarmMs: 20,
     measureMs: 100,

@@ -8,7 +8,6 @@ import { type HttpRequestPlan, writeHttpRequest } from './http-request.ts'
 /** The HTTP client as a process: it saturates a subject, or sends at a steady rate whatever the subject does. */
 
 interface Work {
-  readonly counts: Counts
   onAnswer(status: number, connection: HttpConnection): void
 }
 
@@ -51,8 +50,7 @@ const calls = {
   async saturate({ forMs }: { readonly forMs: number }) {
     const counts: Counts = {}
     const startedAt = performance.now()
-    await drained(connections.length, (done) => ({
-      counts,
+    await drained((done) => ({
       onAnswer(status, connection) {
         count(counts, status)
         if (status === noAnswer || performance.now() - startedAt >= forMs) done()
@@ -67,8 +65,7 @@ const calls = {
     const counts: Counts = {}
     const latencies = createLatencies()
     const startedAt = performance.now()
-    await drained(connections.length, (done) => ({
-      counts,
+    await drained((done) => ({
       onAnswer(status) {
         latencies.record((performance.now() - startedAt) * 1e6)
         count(counts, status)
@@ -96,7 +93,6 @@ const calls = {
     }
 
     work = {
-      counts,
       onAnswer(status, connection) {
         count(counts, status)
         latencies.record((performance.now() - (begun.get(connection) ?? 0)) * 1e6)
@@ -133,9 +129,9 @@ const calls = {
 export type HttpLoader = typeof calls
 
 /** Sends one request on every connection, and resolves when `done` was called once for each of them. */
-async function drained(total: number, createWork: (done: () => void) => Work) {
+async function drained(createWork: (done: () => void) => Work) {
   const { promise, resolve } = Promise.withResolvers<void>()
-  let open = total
+  let open = connections.length
   work = createWork(() => {
     open -= 1
     if (open === 0) resolve()

@@ -60,8 +60,17 @@ const groups = new Set<number>()
 process.on('exit', () => {
   for (const pid of groups) signalGroup(pid, 'SIGKILL')
 })
+
+const crews = new Set<Crew>()
+let isEnding = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => process.exit(1))
+  process.on(signal, async () => {
+    // Who asks twice does not want to wait.
+    if (isEnding) process.exit(1)
+    isEnding = true
+    await Promise.allSettled([...crews].map((crew) => crew.end()))
+    process.exit(1)
+  })
 }
 
 export function createCrew(): Crew {
@@ -82,12 +91,12 @@ export function createCrew(): Crew {
     return path
   }
 
-  return {
+  const crew: Crew = {
     folder,
-    agent(module, options) {
-      const agent = startAgent(module, options)
+    agent<Calls extends AgentCalls>(module: URL, options?: Parameters<typeof startAgent>[1]) {
+      const agent = startAgent<Calls>(module, options)
       closers.push(() => agent.stop())
-      return agent as never
+      return agent
     },
     program(start) {
       const program = startProgram(start)
@@ -104,9 +113,21 @@ export function createCrew(): Crew {
         .join('\n'),
     atEnd: (work) => void closers.push(work),
     async end() {
-      for (const close of closers.splice(0).reverse()) await close()
+      crews.delete(crew)
+      const errors: unknown[] = []
+      for (const close of closers.splice(0).reverse()) {
+        // Whatever cannot be ended, the others are.
+        try {
+          await close()
+        } catch (error) {
+          errors.push(error)
+        }
+      }
+      if (errors.length > 0) throw new AggregateError(errors, 'not everything could be ended')
     },
   }
+  crews.add(crew)
+  return crew
 }
 
 function startProgram({ command, args, folder, env, hasChannel }: ProgramStart): Program {

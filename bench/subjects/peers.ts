@@ -95,6 +95,10 @@ function startAuthService({ crew, fixture }: SubjectSetting, name: string) {
   return startNode(crew, `${name} auth service`, 'shared/auth-service.js', [tokens])
 }
 
+function nginxVersion(): string {
+  return firstLine('nginx', '-v').replace('nginx version: ', '')
+}
+
 async function startNginx(
   { crew, httpUpstream }: SubjectSetting,
   peer: string,
@@ -120,7 +124,7 @@ const nginxProxy: Subject = {
   about: 'forwards, checks nothing: what a proxy in C costs',
   checks: { token: false, sender: false },
   missing: () => missingProgram('nginx'),
-  version: () => firstLine('nginx', '-v'),
+  version: nginxVersion,
   start: (setting) => startNginx(setting, 'nginx-proxy'),
 }
 
@@ -135,7 +139,7 @@ const nginxLua: Subject = {
       ...['nginx', `${nginxModules}/ngx_http_lua_module.so`],
       ...['/usr/share/lua/5.1/nginx/redis.lua', '/usr/share/lua/5.1/cjson'],
     ),
-  version: () => firstLine('nginx', '-v'),
+  version: nginxVersion,
   async start(setting) {
     const { crew, fixture } = setting
     const redis = await startRedis()
@@ -156,7 +160,7 @@ const nginxAuthRequest: Subject = {
   about: 'asks a service on node:http about each token; the body is not looked into',
   checks: { token: true, sender: false },
   missing: () => missingProgram('nginx'),
-  version: () => firstLine('nginx', '-v'),
+  version: nginxVersion,
   async start(setting) {
     const service = await startAuthService(setting, 'nginx-auth-request')
     const nginx = await startNginx(setting, 'nginx-auth-request', { AUTH_PORT: service.port })

@@ -21,12 +21,12 @@ const plansOf = ({ senders }: Fixture) =>
 export const http: Workload = {
   name: 'http',
   about:
-    'POST of a 1 KB message over 64 keep-alive connections, 1,000 tokens in turn. CPU time of all processes of a subject ' +
+    'POST of a 1 KB message over 64 keep-alive connections, many tokens in turn. CPU time of all processes of a subject ' +
     'by requests done at saturation; latency under the same steady rate for each, counted from when a request was to begin.',
 
   async run(bench) {
     const { plan, crew, progress } = bench
-    const fixture = createFixture({ tokens: 1_000, domains: 100 })
+    const fixture = createFixture({ tokens: plan.senders, domains: plan.senders / 10 })
     const subjects = [httpFloor, posternHttp, posternHttpQuiet, ...httpPeers]
     const line = await lineUp(bench, fixture, subjects)
     const loader = crew.agent<HttpLoader>(new URL('../load/http-loader.ts', import.meta.url))
@@ -35,7 +35,8 @@ export const http: Workload = {
     const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
       const { name, port, pids } = contender
       await loader.call('open', { port, connections, plans: plansOf(fixture) })
-      await loader.call('saturate', { forMs: round === 0 ? plan.firstWarmMs : plan.warmMs })
+      const warmMs = round === 0 ? plan.firstWarmMs : plan.warmMs
+      expectOnly(200, (await loader.call('saturate', { forMs: warmMs })).counts, name)
       await line.httpUpstream.call('take', undefined)
       const cost = await measureSaturation(pids, async () => {
         const { counts } = await loader.call('saturate', { forMs: plan.measureMs })

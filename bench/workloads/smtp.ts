@@ -1,6 +1,6 @@
 import { expectOnly, expectSame, totalOf, WrongAnswers } from '../load/counts.ts'
 import type { SmtpLoader, SmtpSender } from '../load/smtp-loader.ts'
-import { createLatencies, type EncodedLatencies } from '../measure/latency.ts'
+import { createLatencies } from '../measure/latency.ts'
 import { inRounds } from '../measure/rounds.ts'
 import { measureSaturation } from '../measure/saturation.ts'
 import type { Agent } from '../processes/agent.ts'
@@ -10,7 +10,7 @@ import { smtpFloor } from '../subjects/floors.ts'
 import { type Contender, type LineUp, lineUp } from '../subjects/line-up.ts'
 import { smtpPeers } from '../subjects/peers.ts'
 import { posternSmtp, posternSmtpQuiet } from '../subjects/postern.ts'
-import type { Findings, Workload } from '../workload.ts'
+import type { Bench, Workload } from '../workload.ts'
 import { compareCosts, mergeLatencies } from './compare.ts'
 
 const messageBytes = 2_048
@@ -29,8 +29,8 @@ export const smtp: Workload = {
     'of a subject by messages taken at saturation; latency of one message with its connection under a steady rate.',
 
   async run(bench) {
-    const { plan, crew, progress } = bench
-    const fixture = createFixture({ tokens: 200, domains: 20 })
+    const { plan, crew } = bench
+    const fixture = createFixture({ tokens: plan.senders, domains: plan.senders / 10 })
     const line = await lineUp(bench, fixture, [
       ...[smtpFloor, posternSmtp, posternSmtpQuiet],
       ...smtpPeers,
@@ -38,63 +38,81 @@ export const smtp: Workload = {
     const loader = crew.agent<SmtpLoader>(new URL('../load/smtp-loader.ts', import.meta.url))
     for (const contender of line.contenders) await expectChecks(contender, line, loader, fixture)
 
-    const together: { bars: unknown[]; tables: unknown[]; samples: unknown[] } = {
-      bars: [],
-      tables: [],
-      samples: [],
+    const load = { bench, line, loader, senders: fixture.senders }
+    const costs = []
+    for (const shape of shapes) costs.push(await measureCosts(load, shape))
+    const series = await measureLatencies(load)
+    return {
+      ...line.notes,
+      bars: costs.flatMap(({ bars }) => bars),
+      tables: costs.flatMap(({ tables }) => tables),
+      samples: costs.map(({ samples }) => samples),
+      curves: [
+        {
+          title: `Latency of a message with its connection, ${plan.smtpPerSecond} a second`,
+          series,
+        },
+      ],
     }
-    for (const { messagesPerSession, sessions } of shapes) {
-      const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
-        const { name, port, pids } = contender
-        const load = { port, sessions: sessionsFor(contender, sessions), messagesPerSession }
-        await prepare(loader, contender, fixture.senders)
-        const warmMs = round === 0 ? plan.firstWarmMs : plan.warmMs
-        await loader.call('saturate', { ...load, forMs: warmMs })
-        await takeArrived(contender, line)
-        const cost = await measureSaturation(pids, async () => {
-          const { counts } = await loader.call('saturate', { ...load, forMs: plan.measureMs })
-          return expectOnly(250, counts, name)
-        })
-        expectSame(cost.units, await takeArrived(contender, line), name)
-        progress(
-          `round ${round + 1}/${plan.rounds}  ${name}, ${messagesPerSession} on a connection: ` +
-            `${cost.microsPerUnit.toFixed(0)} µs a message`,
-        )
-        return cost
-      })
-      const { bars, tables } = compareCosts({
-        title: `CPU time for each message, ${messagesPerSession} on a connection`,
-        unit: 'µs',
-        subjects: line.contenders.map(({ subject }) => subject),
-        samples,
-        baselines: [smtpFloor.name, 'Haraka', 'Postfix + Dovecot'],
-      })
-      together.bars.push(...bars)
-      together.tables.push(...tables)
-      together.samples.push(...samples.map((sample) => ({ messagesPerSession, ...sample })))
-    }
-
-    const latencies = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
-      const { name, port } = contender
-      await prepare(loader, contender, fixture.senders)
-      await takeArrived(contender, line)
-      const steady = { port, perSecond: plan.smtpPerSecond, forMs: plan.latencyMs }
-      const measured = await loader.call('openLoop', steady)
-      expectSame(expectOnly(250, measured.counts, name), await takeArrived(contender, line), name)
-      const p99 = formatDuration(createLatencies(measured.latencies).at(99))
-      progress(`round ${round + 1}/${plan.rounds}  ${name}: p99 ${p99}`)
-      return { latencies: measured.latencies as EncodedLatencies }
-    })
-    const curve = {
-      title: `Latency of a message with its connection, ${plan.smtpPerSecond} a second`,
-      series: line.contenders.map(({ name, subject: { kind } }) => ({
-        label: name,
-        kind,
-        latencies: mergeLatencies(latencies, name),
-      })),
-    }
-    return { ...line.notes, ...together, curves: [curve] } as Findings
   },
+}
+
+interface Load {
+  readonly bench: Bench
+  readonly line: LineUp
+  readonly loader: Agent<SmtpLoader>
+  readonly senders: readonly Sender[]
+}
+
+async function measureCosts(
+  { bench: { plan, progress }, line, loader, senders }: Load,
+  { messagesPerSession, sessions }: (typeof shapes)[number],
+) {
+  const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
+    const { name, port, pids } = contender
+    const load = { port, sessions: sessionsFor(contender, sessions), messagesPerSession }
+    async function saturate(forMs: number): Promise<number> {
+      const { counts } = await loader.call('saturate', { ...load, forMs })
+      return expectOnly(250, counts, name)
+    }
+    await prepare(loader, contender, senders)
+    await saturate(round === 0 ? plan.firstWarmMs : plan.warmMs)
+    await takeArrived(contender, line)
+    const cost = await measureSaturation(pids, () => saturate(plan.measureMs))
+    expectSame(cost.units, await takeArrived(contender, line), name)
+    progress(
+      `round ${round + 1}/${plan.rounds}  ${name}, ${messagesPerSession} on a connection: ` +
+        `${cost.microsPerUnit.toFixed(0)} µs a message`,
+    )
+    return cost
+  })
+  const compared = compareCosts({
+    title: `CPU time for each message, ${messagesPerSession} on a connection`,
+    unit: 'µs',
+    subjects: line.contenders.map(({ subject }) => subject),
+    samples,
+    baselines: [smtpFloor.name, 'Haraka', 'Postfix + Dovecot'],
+  })
+  return { ...compared, samples: { messagesPerSession, samples } }
+}
+
+async function measureLatencies({ bench: { plan, progress }, line, loader, senders }: Load) {
+  const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
+    const { name, port } = contender
+    await prepare(loader, contender, senders)
+    await takeArrived(contender, line)
+    const steady = { port, perSecond: plan.smtpPerSecond, forMs: plan.latencyMs }
+    const { counts, latencies } = await loader.call('openLoop', steady)
+    expectSame(expectOnly(250, counts, name), await takeArrived(contender, line), name)
+    const p99 = formatDuration(createLatencies(latencies).at(99))
+    progress(`round ${round + 1}/${plan.rounds}  ${name}: p99 ${p99}`)
+    return { latencies }
+  })
+  return line.contenders.map(({ name, subject: { kind } }) => ({
+    label: name,
+    kind,
+    latencies: mergeLatencies(samples, name),
+  }))
 }
 
 export function prepare(
