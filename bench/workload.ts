@@ -1,4 +1,5 @@
 import type { EncodedLatencies } from './measure/latency.ts'
+import type { Sample } from './measure/rounds.ts'
 import type { Spread } from './measure/statistics.ts'
 import type { Plan } from './plan.ts'
 import type { Crew } from './processes/crew.ts'
@@ -31,7 +32,7 @@ export interface Findings {
   /** Who was not there, and why. */
   readonly missing?: readonly { readonly name: string; readonly reason: string }[]
   /** Every single measurement, for whoever wants to calculate anew. */
-  readonly samples?: unknown
+  readonly samples: readonly Sample<unknown>[]
 }
 
 export interface SubjectNote {

@@ -50,6 +50,14 @@ export function headerOf({ machine, plan, startedAt, seconds, sections }: Result
   ]
 }
 
+/** How busy the machine was when each round began, the loader and the subjects themselves included. */
+export function loadsOf({ findings }: Section): string[] {
+  const loads = new Map(findings?.samples.map(({ round, loadAverage }) => [round, loadAverage]))
+  if (loads.size === 0) return []
+  const shown = [...loads.values()].map((load) => load.toFixed(1))
+  return [`Load average before each round: ${shown.join(', ')}.`]
+}
+
 export const howToRead = [
   'Look at the ratios: figures belong to this machine. Subjects are measured in turn, round by round, and each ratio is ' +
     'taken within a round; shown is the median of the rounds, in brackets the lowest and the highest.',

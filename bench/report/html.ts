@@ -1,6 +1,6 @@
 import type { Result, Section } from '../benchmark.ts'
 import type { Table } from '../workload.ts'
-import { drawingsOf, headerOf, howToRead, howToReproduce } from './content.ts'
+import { drawingsOf, headerOf, howToRead, howToReproduce, loadsOf } from './content.ts'
 import { escapeXml as escapeHtml } from './svg.ts'
 
 /** One page that needs nothing beside it. */
@@ -46,7 +46,7 @@ function renderSection(section: Section): string {
           rows: subjects.map((each) => [each.name, each.checks, each.version, each.about]),
         }),
     paragraphs(missing.map((each) => `Not there: ${each.name} (${each.reason}).`)),
-    paragraphs(notes),
+    paragraphs([...notes, ...loadsOf(section)]),
   ].join('\n')
 }
 

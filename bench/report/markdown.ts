@@ -1,6 +1,6 @@
 import type { Result, Section } from '../benchmark.ts'
 import type { Table } from '../workload.ts'
-import { drawingsOf, headerOf, howToRead, howToReproduce } from './content.ts'
+import { drawingsOf, headerOf, howToRead, howToReproduce, loadsOf } from './content.ts'
 
 export function renderMarkdown(result: Result): string {
   return `${[
@@ -33,6 +33,7 @@ function renderSection(section: Section): string[] {
         ]),
     ...missing.map((each) => `Not there: ${each.name} (${each.reason}).`),
     ...notes,
+    ...loadsOf(section),
   ]
 }
 

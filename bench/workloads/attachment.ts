@@ -43,6 +43,7 @@ export const attachment: Workload = {
       ...line.notes,
       bars: [...http.bars, ...smtp.bars],
       tables: [...http.tables, ...smtp.tables],
+      samples: [...http.samples, ...smtp.samples],
     }
   },
 }
@@ -96,7 +97,11 @@ async function measureEach(
   protocol: string,
   subjects: readonly Subject[],
   load: Load,
-): Promise<{ readonly bars: readonly BarChart[]; readonly tables: readonly Table[] }> {
+): Promise<{
+  readonly bars: readonly BarChart[]
+  readonly tables: readonly Table[]
+  readonly samples: readonly Sample<unknown>[]
+}> {
   const present = contenders.filter(({ subject }) => subjects.includes(subject))
   const costs: (readonly [bytes: number, samples: readonly Sample<Cost>[]])[] = []
   for (const bytes of plan.attachmentBytes) {
@@ -122,7 +127,7 @@ async function measureEach(
   }
   const [floor] = present
   const largest = costs.at(-1)
-  if (floor === undefined || largest === undefined) return { bars: [], tables: [] }
+  if (floor === undefined || largest === undefined) return { bars: [], tables: [], samples: [] }
   const tables = costs.map(([bytes, samples]) => ({
     title: `${formatBytes(bytes)} over ${protocol}`,
     columns: ['subject', 'CPU for a megabyte', `× ${floor.name}`, 'peak memory', 'longest pause'],
@@ -147,5 +152,9 @@ async function measureEach(
     figure: `${threeDigits(spreadOf(perMegabyte(name)).median)} µs a megabyte`,
   }))
   const title = `CPU time for a megabyte, ${formatBytes(bytes)} over ${protocol}`
-  return { bars: [{ title, baseline: floor.name, bars }], tables }
+  return {
+    bars: [{ title, baseline: floor.name, bars }],
+    tables,
+    samples: costs.flatMap(([size, ofSize]) => ofSize.map((sample) => ({ ...sample, size }))),
+  }
 }

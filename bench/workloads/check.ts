@@ -56,6 +56,7 @@ export const check: Workload = {
       ]
     })
     return {
+      samples,
       tables: [
         {
           title: 'One check, by where the credential is found',

@@ -86,6 +86,7 @@ export const fleet: Workload = {
       return { latencies: latencies.encode() as EncodedLatencies }
     })
     return {
+      samples,
       tables: [
         {
           title: 'Nodes against the time of a deletion',

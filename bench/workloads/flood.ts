@@ -90,6 +90,7 @@ export const flood: Workload = {
     )
     return {
       ...line.notes,
+      samples,
       tables: [
         {
           title: `Good traffic at ${perSecond} a second, a flood of ${perSecond * floodFactor} a second`,

@@ -67,6 +67,7 @@ export const revocation: Workload = {
         name,
       )
     return {
+      samples,
       tables: [
         {
           title: 'Deletion of a token under traffic',

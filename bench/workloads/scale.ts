@@ -6,7 +6,7 @@ import { expectOnly } from '../load/counts.ts'
 import type { HttpLoader } from '../load/http-loader.ts'
 import type { HttpUpstreamAgent } from '../load/http-upstream.ts'
 import { createLatencies } from '../measure/latency.ts'
-import { figuresOf, inRounds } from '../measure/rounds.ts'
+import { figuresOf, inRounds, type Sample } from '../measure/rounds.ts'
 import { ratioOf, spreadOf } from '../measure/statistics.ts'
 import type { Agent } from '../processes/agent.ts'
 import { cpuMicrosOf } from '../processes/cpu.ts'
@@ -33,7 +33,7 @@ const useLimitMs = 300_000
 export const scale: Workload = {
   name: 'scale',
   about:
-    'Stores from a thousand to ten million tokens: what a token takes on disk, in PostgreSQL, in Redis and in memory; how ' +
+    'Stores of a thousand tokens and more, ten million in a full run: what a token takes on disk, in PostgreSQL, in Redis and in memory; how ' +
     'often memory has it and how long a check takes when few are used often and most hardly ever (Zipf, exponent 1, memory ' +
     'for 100,000); and how long a gate takes from its start to the first request that it let through, beside a process that ' +
     'only imports the same modules.',
@@ -97,7 +97,7 @@ export const scale: Workload = {
     }
     const sizes = await weighServers(bench, newProcess())
     const starts = await measureStarts(bench, stores)
-    return { tables: [use, sizes, starts] }
+    return { tables: [use, sizes, starts.table], samples: [...uses, ...starts.samples] }
   },
 }
 
@@ -136,7 +136,7 @@ interface Started {
 async function measureStarts(
   { plan, crew, progress }: Bench,
   stores: readonly { readonly name: string; readonly url: string }[],
-): Promise<Table> {
+): Promise<{ readonly table: Table; readonly samples: readonly Sample<unknown>[] }> {
   const upstream = crew.agent<HttpUpstreamAgent>(
     new URL('../load/http-upstream.ts', import.meta.url),
   )
@@ -177,7 +177,7 @@ async function measureStarts(
   })
   const times = (name: string) => figuresOf(samples, name, ({ ms }) => ms)
   const costs = (name: string) => figuresOf(samples, name, ({ cpuMs }) => cpuMs)
-  return {
+  const table = {
     title: 'From the start of the process to the first accepted request',
     columns: ['process', 'time', `× ${imports}`, 'CPU', `× ${imports}`],
     rows: starters.map(({ name }) => [
@@ -188,4 +188,5 @@ async function measureStarts(
       ]),
     ]),
   }
+  return { table, samples }
 }

@@ -46,7 +46,7 @@ export const smtp: Workload = {
       ...line.notes,
       bars: costs.flatMap(({ bars }) => bars),
       tables: costs.flatMap(({ tables }) => tables),
-      samples: costs.map(({ samples }) => samples),
+      samples: costs.flatMap(({ samples }) => samples),
       curves: [
         {
           title: `Latency of a message with its connection, ${plan.smtpPerSecond} a second`,
@@ -93,7 +93,7 @@ async function measureCosts(
     samples,
     baselines: [smtpFloor.name, 'Haraka', 'Postfix + Dovecot'],
   })
-  return { ...compared, samples: { messagesPerSession, samples } }
+  return { ...compared, samples: samples.map((sample) => ({ ...sample, messagesPerSession })) }
 }
 
 async function measureLatencies({ bench: { plan, progress }, line, loader, senders }: Load) {

@@ -52,6 +52,7 @@ export const stampede: Workload = {
       return { lookups, elapsedMs, latencies }
     })
     return {
+      samples,
       tables: [
         {
           title: `${crowd} requests at once`,

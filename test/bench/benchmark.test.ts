@@ -53,7 +53,11 @@ test('a workload that fails says why, ends what it started, and the next one is 
       throw new WrongAnswers('x answered 401')
     },
   }
-  const next: Workload = { name: 'next', about: '', run: async () => ({ notes: ['was run'] }) }
+  const next: Workload = {
+    name: 'next',
+    about: '',
+    run: async () => ({ notes: ['was run'], samples: [] }),
+  }
   const { sections } = await run([failing, next])
   expect(sections[0]?.failure).toBe('x answered 401')
   expect(sections[1]?.findings?.notes).toEqual(['was run'])

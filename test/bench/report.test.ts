@@ -39,6 +39,9 @@ function resultWith(coresOfOthers = 0): Result {
             },
           ],
           tables: [{ title: 'Costs', columns: ['subject', 'CPU'], rows: [['a | b', '80 µs']] }],
+          samples: [0, 1].map((round) => ({
+            ...{ subject: 'Postern', round, loadAverage: 2.5 + round, value: {} },
+          })),
           missing: [{ name: 'Caddy', reason: 'caddy not found' }],
         },
       },
@@ -57,6 +60,7 @@ test('a peer that was not there and a workload that failed are said, in both pag
 test('a shared machine is said before any figure', () => {
   expect(renderMarkdown(resultWith(0.7))).toContain('others kept 0.7 of its 2 cores busy')
   expect(renderMarkdown(resultWith(0))).toContain('Nobody else used the machine.')
+  expect(renderMarkdown(resultWith(0))).toContain('Load average before each round: 2.5, 3.5.')
 })
 
 test('the page needs nothing beside it, and what it shows is escaped', () => {
