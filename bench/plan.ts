@@ -1,3 +1,10 @@
+/** What every measurement of a plan is preceded by. */
+export function warmUpOf(plan: Plan, round: number) {
+  return round === 0
+    ? { forMs: plan.firstWarmMs, units: plan.firstWarmUnits }
+    : { forMs: plan.warmMs, units: 0 }
+}
+
 /** How long everything takes: the same workloads in a quick form, and in one to publish. */
 export interface Plan {
   readonly name: 'quick' | 'full' | 'smoke'
@@ -9,6 +16,7 @@ export interface Plan {
   readonly warmMs: number
   /** Before the first of each subject, so that what is compiled late is compiled. */
   readonly firstWarmMs: number
+  readonly firstWarmUnits: number
   readonly measureMs: number
   /** Of open-loop load. */
   readonly latencyMs: number
@@ -34,7 +42,8 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
     rounds: 5,
     senders: 1_000,
     warmMs: 500,
-    firstWarmMs: 6_000,
+    firstWarmMs: 3_000,
+    firstWarmUnits: 30_000,
     measureMs: 3_000,
     latencyMs: 3_000,
     httpPerSecond: 1_500,
@@ -53,6 +62,7 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
     senders: 1_000,
     warmMs: 250,
     firstWarmMs: 1_500,
+    firstWarmUnits: 10_000,
     measureMs: 700,
     latencyMs: 600,
     httpPerSecond: 1_000,
@@ -71,6 +81,7 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
     senders: 20,
     warmMs: 20,
     firstWarmMs: 20,
+    firstWarmUnits: 1,
     measureMs: 100,
     latencyMs: 100,
     httpPerSecond: 200,

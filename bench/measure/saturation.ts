@@ -27,3 +27,20 @@ export async function measureSaturation(
     busyCores: micros / (elapsedMs * 1_000),
   }
 }
+
+/** A subject that is still cold after so many tries is on a machine where it will stay so. */
+const mostTries = 8
+
+/**
+ * Loads a subject for a while, and before its first measurement until so many units were done: on a busy machine time alone
+ * compiles little.
+ */
+export async function warmUp(
+  load: (forMs: number) => Promise<number>,
+  { forMs, units }: { readonly forMs: number; readonly units: number },
+) {
+  let done = 0
+  for (let tries = 0; tries === 0 || (done < units && tries < mostTries); tries++) {
+    done += await load(forMs)
+  }
+}

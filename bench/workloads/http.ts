@@ -2,7 +2,8 @@ import { expectOnly, expectSame, totalOf, WrongAnswers } from '../load/counts.ts
 import type { HttpLoader } from '../load/http-loader.ts'
 import { createLatencies, type EncodedLatencies } from '../measure/latency.ts'
 import { inRounds, type Sample } from '../measure/rounds.ts'
-import { measureSaturation, type Saturation } from '../measure/saturation.ts'
+import { measureSaturation, type Saturation, warmUp } from '../measure/saturation.ts'
+import { warmUpOf } from '../plan.ts'
 import type { Agent } from '../processes/agent.ts'
 import { formatDuration } from '../report/format.ts'
 import { createFixture, type Fixture } from '../subjects/fixture.ts'
@@ -35,13 +36,12 @@ export const http: Workload = {
     const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
       const { name, port, pids } = contender
       await loader.call('open', { port, connections, plans: plansOf(fixture) })
-      const warmMs = round === 0 ? plan.firstWarmMs : plan.warmMs
-      expectOnly(200, (await loader.call('saturate', { forMs: warmMs })).counts, name)
+      async function saturate(forMs: number): Promise<number> {
+        return expectOnly(200, (await loader.call('saturate', { forMs })).counts, name)
+      }
+      await warmUp(saturate, warmUpOf(plan, round))
       await line.httpUpstream.call('take', undefined)
-      const cost = await measureSaturation(pids, async () => {
-        const { counts } = await loader.call('saturate', { forMs: plan.measureMs })
-        return expectOnly(200, counts, name)
-      })
+      const cost = await measureSaturation(pids, () => saturate(plan.measureMs))
       const steady = { perSecond: plan.httpPerSecond, forMs: plan.latencyMs }
       const { counts, latencies } = await loader.call('openLoop', steady)
       const accepted = cost.units + expectOnly(200, counts, name)

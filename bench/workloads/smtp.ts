@@ -2,7 +2,8 @@ import { expectOnly, expectSame, totalOf, WrongAnswers } from '../load/counts.ts
 import type { SmtpLoader, SmtpSender } from '../load/smtp-loader.ts'
 import { createLatencies } from '../measure/latency.ts'
 import { inRounds } from '../measure/rounds.ts'
-import { measureSaturation } from '../measure/saturation.ts'
+import { measureSaturation, warmUp } from '../measure/saturation.ts'
+import { warmUpOf } from '../plan.ts'
 import type { Agent } from '../processes/agent.ts'
 import { formatDuration } from '../report/format.ts'
 import { createFixture, type Fixture, type Sender } from '../subjects/fixture.ts'
@@ -76,7 +77,9 @@ async function measureCosts(
       return expectOnly(250, counts, name)
     }
     await prepare(loader, contender, senders)
-    await saturate(round === 0 ? plan.firstWarmMs : plan.warmMs)
+    // A message takes several times as long as a request.
+    const { forMs, units } = warmUpOf(plan, round)
+    await warmUp(saturate, { forMs, units: units / 5 })
     await takeArrived(contender, line)
     const cost = await measureSaturation(pids, () => saturate(plan.measureMs))
     expectSame(cost.units, await takeArrived(contender, line), name)

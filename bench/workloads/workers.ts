@@ -2,8 +2,9 @@ import { availableParallelism } from 'node:os'
 import { expectOnly, expectSame } from '../load/counts.ts'
 import type { HttpLoader } from '../load/http-loader.ts'
 import { figuresOf, inRounds } from '../measure/rounds.ts'
-import { measureSaturation } from '../measure/saturation.ts'
+import { measureSaturation, warmUp } from '../measure/saturation.ts'
 import { ratioOf, spreadOf } from '../measure/statistics.ts'
+import { warmUpOf } from '../plan.ts'
 import { formatRatio, formatSpread } from '../report/format.ts'
 import { createFixture } from '../subjects/fixture.ts'
 import { createFleetStarter } from '../subjects/fleets.ts'
@@ -39,24 +40,29 @@ export const workers: Workload = {
     const plans = fixture.senders.map(({ token, domain }) => ({
       ...{ token, fromDomain: domain, bodyBytes: 1_024 },
     }))
-    const samples = await inRounds(plan.rounds, gates, async ({ name, gate: fleet }, round) => {
-      const [gate] = fleet.gates
-      if (gate === undefined) throw new Error('there is no gate')
-      await loader.call('open', { port: gate.ports.http, connections, plans })
-      await loader.call('saturate', { forMs: round === 0 ? plan.firstWarmMs : plan.warmMs })
-      await fleet.upstream.call('take', undefined)
-      const cost = await measureSaturation([gate.pid], async () => {
-        const { counts } = await loader.call('saturate', { forMs: plan.measureMs })
-        return expectOnly(200, counts, name)
-      })
-      await loader.call('close', undefined)
-      expectSame(cost.units, (await fleet.upstream.call('take', undefined)).requests, name)
-      progress(
-        `round ${round + 1}/${plan.rounds}  ${name}: ${cost.unitsPerSecond.toFixed(0)} requests a second, ` +
-          `${cost.microsPerUnit.toFixed(1)} µs each`,
-      )
-      return cost
-    })
+    const samples = await inRounds(
+      plan.rounds,
+      gates,
+      async ({ name, number, gate: fleet }, round) => {
+        const [gate] = fleet.gates
+        if (gate === undefined) throw new Error('there is no gate')
+        await loader.call('open', { port: gate.ports.http, connections, plans })
+        async function saturate(forMs: number): Promise<number> {
+          return expectOnly(200, (await loader.call('saturate', { forMs })).counts, name)
+        }
+        const { forMs, units } = warmUpOf(plan, round)
+        await warmUp(saturate, { forMs, units: units * number })
+        await fleet.upstream.call('take', undefined)
+        const cost = await measureSaturation([gate.pid], () => saturate(plan.measureMs))
+        await loader.call('close', undefined)
+        expectSame(cost.units, (await fleet.upstream.call('take', undefined)).requests, name)
+        progress(
+          `round ${round + 1}/${plan.rounds}  ${name}: ${cost.unitsPerSecond.toFixed(0)} requests a second, ` +
+            `${cost.microsPerUnit.toFixed(1)} µs each`,
+        )
+        return cost
+      },
+    )
     const one = gates[0]?.name ?? ''
     const rates = (name: string) => figuresOf(samples, name, (cost) => cost.unitsPerSecond)
     const costs = (name: string) => figuresOf(samples, name, (cost) => cost.microsPerUnit)
