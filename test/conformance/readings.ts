@@ -71,12 +71,10 @@ function under(values: readonly unknown[], name: string): unknown[] {
     .map(([, value]) => value)
 }
 
-/** As the loosest of readers: without case, and cut at a NUL. */
+/** As the loosest of readers: without case in any sense, and cut at a NUL. */
 function looseKey(key: string): string {
-  return (key.normalize('NFKC').split('\0')[0] ?? '')
-    .replace(/[\u0130\u0131]/g, 'i')
-    .toLowerCase()
-    .trim()
+  const cut = key.normalize('NFKC').split('\0')[0] ?? ''
+  return cut.replace(/[\u0130\u0131]/g, 'i').toLowerCase()
 }
 
 /** The body is known to be JSON: the only question is how often a name stands in an object. */
