@@ -156,6 +156,10 @@ guarantee(
     const [field = ''] = written.split(/\r\n(?![ \t])/, 1)
     expect(readByGuess(unfolded(field))).toEqual(unique(decided))
     expect(readByGrammar(unfolded(field))).toEqual(unique(decided))
+    // Some take whatever stands between angle brackets.
+    for (const [, inside = ''] of field.matchAll(/<([^>]*)>/g)) {
+      expect(decided).toContain(domainOf(inside))
+    }
   },
 )
 
@@ -220,6 +224,8 @@ guarantee(
     expect(decidedDomains(cut(bytes, at))).toEqual(decided)
     if (decided === undefined) return
     expect(possibleSenderLines(text, 'from')).toHaveLength(1)
+    // And by the letter of RFC 5322 §3.6.2.
+    expect(text.match(/^from:/gim)).not.toBeNull()
     const senders = possibleSenderLines(text, 'sender')
     expect(senders.length).toBeLessThan(2)
     const named = [...possibleSenderLines(text, 'from'), ...senders]

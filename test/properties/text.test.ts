@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { domainToASCII, domainToUnicode } from 'node:url'
 import fc from 'fast-check'
 import addressparser from 'nodemailer/lib/addressparser'
+import { toASCII as encodeLabels } from 'nodemailer/lib/punycode'
 import { expect } from 'vitest'
 import { parseConfig, settings } from '../../src/config.ts'
 import { parseAddress } from '../../src/core/address.ts'
@@ -77,6 +78,10 @@ guarantee(
     expect(name).toMatch(/^[a-z0-9.-]+$/)
     // That one may be of an older Unicode, and know no such letter.
     expect(['', name]).toContain(domainToASCII(text))
+    // One that encodes what it is given, and maps nothing but letters to lower case.
+    expect(encodeLabels(text.toLowerCase().normalize('NFC'))).toBe(name)
+    // A `k` to who maps it, and no letter of ASCII to who does not.
+    expect(text).not.toContain('\u212a')
     expect(normaliseDomain(name)).toBe(name)
     expect(normaliseDomain(domainToUnicode(name) || name)).toBe(name)
     expect(normaliseDomain(name.toUpperCase())).toBe(name)
