@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { globSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { propertyNames } from './property-names.ts'
 
 /**
  * `npm run fuzz -- --minutes N [--seed S] [--only TEXT]`: the properties for that long altogether. What breaks one is printed
@@ -11,9 +11,7 @@ const { values } = parseArgs({
 })
 const minutes = Number(values.minutes ?? 10)
 const seed = Number(values.seed ?? Date.now() % 2 ** 31)
-const sources = globSync('test/properties/*.test.ts').map((file) => readFileSync(file, 'utf8'))
-const names = sources.flatMap((source) => [...source.matchAll(/^guarantee\(\s*'([^']+)'/gm)])
-const chosen = names.filter(([, name]) => name?.includes(values.only ?? ''))
+const chosen = propertyNames().filter((name) => name.includes(values.only ?? ''))
 if (!(minutes > 0) || !Number.isInteger(seed) || chosen.length === 0) {
   console.error(
     'usage: npm run fuzz -- --minutes N [--seed S] [--only TEXT IN THE NAME OF A PROPERTY]',
