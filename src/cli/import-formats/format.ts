@@ -9,7 +9,7 @@ import { readTabSeparated } from './tab-separated.ts'
 export const formats = ['csv', 'jsonl', 'postal', 'htpasswd'] as const
 export type Format = (typeof formats)[number]
 
-/** How the bytes are divided into rows; both are dialects of the same columns. */
+/** How the bytes are divided into rows; `lines` are those of a password file. */
 type Container = 'csv' | 'tsv' | 'jsonl' | 'lines'
 
 /** Other names by which the columns are known. */
