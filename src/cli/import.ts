@@ -55,7 +55,10 @@ export const importCommand: Command = {
     strict: { type: 'boolean', about: 'import nothing unless everything can be imported' },
     report: { type: 'string', value: 'FILE', about: 'what became of each line, as JSON lines' },
   },
-  examples: ['import tokens.csv --dry-run', 'import tokens.csv --domain acme.test:admin'],
+  examples: [
+    'import - --account 2 --dry-run < tokens.csv',
+    'import - --account 2 --domain acme.test:admin < tokens.csv',
+  ],
   async run(context) {
     const { values, longRun, operations } = context
     // On a machine with a gate the gate comes first. On SQLite it would then wait for a lock whose holder gets no turn.

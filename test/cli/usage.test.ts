@@ -125,7 +125,8 @@ test('every command has help that names its options, with examples that are unde
     for (const line of lines) {
       const words = [...`${line}`.matchAll(/"([^"]*)"|(\S+)/g)].map(([, a, b]) => a ?? b ?? '')
       // It may be refused, as what it names is not here.
-      expect(await postern(...words), line).not.toMatchObject({ status: 2 })
+      const ended = await postern(...words)
+      expect(ended.status, `${line}: ${ended.stderr}`).not.toBe(2)
     }
   }
 }, 60_000)

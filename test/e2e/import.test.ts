@@ -357,7 +357,7 @@ describe('the command', () => {
     const file = join(place.folder, 'many.csv')
     const stream = createWriteStream(file)
     stream.write(header)
-    stream.end(rows(0, 5_000))
+    stream.end(rows(0, 20_000))
     await once(stream, 'close')
     // script(1) gives a program a terminal.
     const onTerminal = async (...more: string[]) => {
@@ -374,9 +374,9 @@ describe('the command', () => {
       await once(child, 'close')
       return output
     }
-    expect(await onTerminal('--json')).toMatch(/^\{.*\}\s*$/)
     const shown = await onTerminal()
     expect(shown).toMatch(/\r\x1b\[K\d+ lines, \d+\/s, \d+ %, \d+ s left\r\x1b\[K/)
+    expect(await onTerminal('--json')).toMatch(/^\{.*\}\s*$/)
     expect(existsSync(file)).toBe(true)
   }, 60_000)
 })
