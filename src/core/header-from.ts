@@ -52,10 +52,14 @@ export function headerSenders({ fields }: MessageHeader): HeaderSenders {
   return { ok: true, domains: [...new Set(domains)] }
 }
 
+/** Many a script writes the address in place of the name too, without quotes: the same twice is not two. */
+const addressAsName = /(^|,)[ \t]*([^\s,<>"()@]+@[^\s,<>"()@]+)[ \t]*<\2>/g
+
 /** Two readings of the field, one strict and one by a parser of the full grammar, that have to agree on every mailbox. */
 function mailboxDomains(field: HeaderField): string[] | undefined {
-  const text = unfold(field)
-  if (text === undefined || hasDeceivingWord(text)) return undefined
+  const written = unfold(field)
+  if (written === undefined || hasDeceivingWord(written)) return undefined
+  const text = written.replace(addressAsName, '$1 <$2>')
   const mailboxes = readStrictly(text)
   const parsed = readByGrammar(text)
   if (mailboxes === undefined || parsed === undefined) return undefined
