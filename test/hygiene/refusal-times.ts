@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { parseArgs } from 'node:util'
+import { noLimits } from '../helpers/no-limits.ts'
 import { createWorkplace } from '../helpers/program.ts'
 import { createRefusedTokens, type RefusedKind, refusedKinds } from './refused-tokens.ts'
 
@@ -15,7 +16,7 @@ const place = createWorkplace()
 try {
   await place.json('account', 'create', 'Acme')
   await place.json('domain', 'add', 'acme.test')
-  const gate = await place.start('dev', { POSTERN_AUTH_FAILURE_LIMIT: 'off' })
+  const gate = await place.start('dev', noLimits)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 
   const overHttp = (token: string) =>

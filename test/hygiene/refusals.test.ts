@@ -1,9 +1,10 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { noLimits } from '../helpers/no-limits.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from '../helpers/program.ts'
 import { connectSmtp, plain } from '../helpers/smtp-client.ts'
+import { converse, presentOverHttp, smtpDialogues } from './presented.ts'
 import { createRefusedTokens, type RefusedTokens, refusedKinds } from './refused-tokens.ts'
-import { converse, presentOverHttp, smtpDialogues } from './whole-run.ts'
 
 /** What a client can tell a token by that is refused: nothing. */
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
   place = createWorkplace()
   await place.json('account', 'create', 'Acme')
   await place.json('domain', 'add', 'acme.test')
-  gate = await place.start('dev')
+  gate = await place.start('dev', noLimits)
   const [made] = await createRefusedTokens(place, gate, 1)
   if (made === undefined) throw new Error('no tokens')
   tokens = made

@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect } from 'vitest'
+import { noLimits } from '../helpers/no-limits.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from '../helpers/program.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
 import { cut, guarantee, inTime } from './property.ts'
@@ -175,12 +176,7 @@ let goodClient: SmtpClient | undefined
 
 beforeAll(async () => {
   place = createWorkplace()
-  // Nothing here is about how much of it comes.
-  gate = await place.start('dev', {
-    POSTERN_TOKEN_RATE: 'off',
-    POSTERN_AUTH_FAILURE_LIMIT: 'off',
-    POSTERN_CONNECTION_LIMIT: 'off',
-  })
+  gate = await place.start('dev', noLimits)
 }, 300_000)
 afterAll(() => place.remove())
 
