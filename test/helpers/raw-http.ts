@@ -65,8 +65,10 @@ function readAnswers(bytes: Buffer): RawAnswer[] {
       rest = body
       continue
     }
-    const length = Number(headers['content-length'] ?? 0)
-    if (headers['transfer-encoding'] === 'chunked') {
+    // RFC 9112 §6.3: 204 and 304 end with their header section, whatever it says.
+    const isBodiless = status === 204 || status === 304
+    const length = isBodiless ? 0 : Number(headers['content-length'] ?? 0)
+    if (!isBodiless && headers['transfer-encoding'] === 'chunked') {
       const end = body.indexOf('0\r\n\r\n')
       if (end < 0) return answers
       answers.push({ status, headers, body: body.subarray(0, end).toString() })

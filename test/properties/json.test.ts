@@ -13,20 +13,17 @@ const someScalar = 'a scalar'
 /** The value that the machine reads, or undefined when it refuses the text. */
 function readByMachine(pieces: readonly Buffer[]): { value: unknown } | undefined {
   const root: unknown[] = []
-  const open: { into: object; key: string | undefined }[] = [{ into: root, key: undefined }]
+  const open: { into: unknown[] | Map<string, unknown>; key: string }[] = [{ into: root, key: '' }]
   function put(value: unknown) {
-    const { into, key } = open.at(-1) ?? { into: root, key: undefined }
-    // As JSON.parse does: `__proto__` is a key as any other.
-    Object.defineProperty(into, Array.isArray(into) ? into.length : (key ?? ''), {
-      value,
-      ...{ configurable: true, enumerable: true, writable: true },
-    })
+    const { into, key } = open.at(-1) ?? { into: root, key: '' }
+    if (Array.isArray(into)) into.push(value)
+    else into.set(key, value)
   }
   const machine = createJsonMachine({
     open(container) {
-      const into = container === 'array' ? [] : {}
+      const into = container === 'array' ? [] : new Map<string, unknown>()
       put(into)
-      open.push({ into, key: undefined })
+      open.push({ into, key: '' })
     },
     close: () => void open.pop(),
     keep: () => Infinity,
@@ -44,7 +41,7 @@ function readByMachine(pieces: readonly Buffer[]): { value: unknown } | undefine
   try {
     for (const piece of pieces) machine.write(piece)
     machine.end()
-    return { value: root[0] }
+    return { value: inOrder(root[0]) }
   } catch (error) {
     if (error instanceof JsonProblem) return undefined
     throw error
@@ -55,7 +52,7 @@ function readByMachine(pieces: readonly Buffer[]): { value: unknown } | undefine
 function readByParse(bytes: Buffer): { value: unknown } | undefined {
   try {
     const parsed: unknown = JSON.parse(utf8.decode(bytes))
-    return depthOf(parsed) > maxDepth ? undefined : { value: asMachineSays(parsed) }
+    return depthOf(parsed) > maxDepth ? undefined : { value: inOrder(asMachineSays(parsed)) }
   } catch {
     return undefined
   }
@@ -66,7 +63,15 @@ function asMachineSays(value: unknown): unknown {
   if (value === null) return null
   if (typeof value !== 'object') return someScalar
   if (Array.isArray(value)) return value.map(asMachineSays)
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, asMachineSays(one)]))
+  return new Map(Object.entries(value).map(([key, one]) => [key, asMachineSays(one)]))
+}
+
+/** Members as a list: their order means nothing, and `__proto__` is a key as any other. */
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder)
+  if (!(value instanceof Map)) return value
+  const members = [...value].map(([key, one]) => [key, inOrder(one)] as const)
+  return { members: members.sort(([a], [b]) => (a < b ? -1 : 1)) }
 }
 
 function depthOf(value: unknown): number {
