@@ -77,6 +77,7 @@ export function importsContract(open: () => Promise<Store>) {
         expiresAt: at + 1_000,
         windowEndsAt: null,
         resetAt: null,
+        rate: null,
         successorId: null,
         grants,
       })
