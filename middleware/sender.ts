@@ -52,18 +52,24 @@ export function sender(deps: SenderDeps) {
     // A stopped scan always has a problem; this is for the type.
     if (read.state !== 'complete') return refuseUnread(c, read.state, deps.maxBodyBytes)
 
-    const domains = scan.senders.map((email) => parseAddress(email)?.domain)
+    const { senders: own, base } = scan
+    const emails = base === undefined ? own : [...own, base]
+    const named: Named = (index, sentence) => {
+      if (deps.kind === 'send') return sentence
+      return index < own.length ? nameItem(index, sentence) : `base: ${sentence}`
+    }
+    const domains = emails.map((email) => parseAddress(email)?.domain)
     const notAddresses = indexesOf(domains, (domain) => domain === undefined)
     if (notAddresses.length > 0) {
       const sentence = "'from' address is invalid"
       return refuse(
         c,
         400,
-        notAddresses.map((i) => nameItem(deps.kind, i, sentence)),
+        notAddresses.map((i) => named(i, sentence)),
       )
     }
     const senders = domains.filter((domain) => domain !== undefined)
-    const refused = await authoriseSenders(c, deps, senders)
+    const refused = await authoriseSenders(c, deps, senders, named)
     if (refused !== undefined) return refused
 
     c.set('senders', [...new Set(senders)])
@@ -78,8 +84,9 @@ async function authoriseSenders(
   c: Context<GateEnv>,
   deps: SenderDeps,
   senders: readonly string[],
+  named: Named,
 ): Promise<Response | undefined> {
-  const { authenticator, clock, report, onFault, kind, forbiddenStatus = 403 } = deps
+  const { authenticator, clock, report, onFault, forbiddenStatus = 403 } = deps
   const startedAt = clock.monotonic()
   let verdicts: readonly Verdict[]
   try {
@@ -96,9 +103,7 @@ async function authoriseSenders(
   if (first !== undefined) {
     report?.(c, 'message', first.verdict, ms)
     if (isCredentialDenial(first.verdict.reason)) return refuseDenial(c, first.verdict)
-    const sentences = denials.map(({ verdict, index }) =>
-      nameItem(kind, index, senderSentence(verdict)),
-    )
+    const sentences = denials.map(({ verdict, index }) => named(index, senderSentence(verdict)))
     return refuseSenders(c, sentences, forbiddenStatus)
   }
   const [verdict] = verdicts
@@ -107,17 +112,20 @@ async function authoriseSenders(
   c.set('principal', verdict.principal)
   c.set('clearance', {
     stillHolds: () => verdicts.every((each) => each.allowed && each.stillHolds()),
-    renew: () => authoriseSenders(c, deps, senders),
+    renew: () => authoriseSenders(c, deps, senders, named),
   })
   return undefined
 }
 
 function problemSentence({ item, text }: BodyProblem): string {
-  return item === undefined ? text : nameItem('batch', item, text)
+  return item === undefined ? text : nameItem(item, text)
 }
 
-function nameItem(kind: SendKind, index: number, sentence: string): string {
-  return kind === 'send' ? sentence : `requests[${index}]: ${sentence}`
+/** Says which sender of the body a sentence is about. */
+type Named = (index: number, sentence: string) => string
+
+function nameItem(index: number, sentence: string): string {
+  return `requests[${index}]: ${sentence}`
 }
 
 function indexesOf<T>(items: readonly T[], wanted: (item: T) => boolean): number[] {

@@ -10,8 +10,11 @@ export interface BodyProblem {
 }
 
 export type SenderScan =
-  /** `from.email` of the message, or of each request in its order, as written. */
-  | { readonly ok: true; readonly senders: readonly string[] }
+  /**
+   * `from.email` of the message, or of each request in its order, as written. `base` is that of a batch's `base`, also where
+   * no request needs it: a reader that overlooks a request's own `from` falls back to it.
+   */
+  | { readonly ok: true; readonly senders: readonly string[]; readonly base?: string }
   | { readonly ok: false; readonly problems: readonly BodyProblem[] }
 
 /** Finds out who a body claims to be from, while it arrives. */
@@ -268,7 +271,8 @@ export function createSenderScanner(kind: SendKind): SenderScanner {
       problems.push({ ...(kind === 'batch' && { item: index }), text: "'from' is required" })
     })
     if (problems.length > 0) return { ok: false, problems: problems.toSorted(byItem) }
-    return { ok: true, senders: effective.map(({ email }) => email) }
+    const senders = effective.map(({ email }) => email)
+    return { ok: true, senders, ...(base.from === 'complete' && { base: base.email }) }
   }
 
   const machine = createJsonMachine(visitor)

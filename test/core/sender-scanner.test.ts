@@ -46,18 +46,31 @@ describe('the sender of one message', () => {
   })
 })
 
-describe('the effective sender of each request in a batch', () => {
-  test.each([
+describe('the effective sender of each request in a batch, and that of its base', () => {
+  test.each<[string, string, string[], string?]>([
     [
       'from the base',
       `{"base":{${from('a@b.c')}},"requests":[{},{"from":null}]}`,
       ['a@b.c', 'a@b.c'],
+      'a@b.c',
     ],
-    ['the base after the requests', `{"requests":[{}],"base":{${from('a@b.c')}}}`, ['a@b.c']],
+    [
+      'the base after the requests',
+      `{"requests":[{}],"base":{${from('a@b.c')}}}`,
+      ['a@b.c'],
+      'a@b.c',
+    ],
+    [
+      'a base that no request needs',
+      `{"base":{${from('a@b.c')}},"requests":[{${from('x@y.z')}}]}`,
+      ['x@y.z'],
+      'a@b.c',
+    ],
     [
       'its own before the base',
       `{"base":{${from('a@b.c')}},"requests":[{${from('x@y.z')}},{}]}`,
       ['x@y.z', 'a@b.c'],
+      'a@b.c',
     ],
     ['without a base', `{"requests":[{${from('x@y.z')}}]}`, ['x@y.z']],
     ['a base that is null', `{"base":null,"requests":[{${from('x@y.z')}}]}`, ['x@y.z']],
@@ -66,9 +79,10 @@ describe('the effective sender of each request in a batch', () => {
       `{${from('e@vil.x')},"requests":[{${from('x@y.z')}}]}`,
       ['x@y.z'],
     ],
-  ])('%s', (_name, body, senders) => {
-    expect(scan('batch', body)).toEqual(accepted(...senders))
-    expect(scan('batch', body, 1)).toEqual(accepted(...senders))
+  ])('%s', (_name, body, senders, base) => {
+    const expected = { ...accepted(...senders), ...(base && { base }) }
+    expect(scan('batch', body)).toEqual(expected)
+    expect(scan('batch', body, 1)).toEqual(expected)
   })
 
   test.each([
