@@ -327,7 +327,9 @@ function refuseControls(run: Buffer) {
   const aligned = (4 - (run.byteOffset & 3)) & 3
   const words = new Int32Array(run.buffer, run.byteOffset + aligned, (run.length - aligned) >> 2)
   for (let i = 0; i < aligned; i++) refuseControl(run[i] ?? 0)
-  for (const word of words) {
+  // By its index: an iterator costs seven times as much, and this is all of an attachment.
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? 0
     // The high bit of a byte stays set only where the byte was below 0x20.
     if (((word - 0x20202020) & ~word & 0x80808080) !== 0) {
       for (const byte of new Uint8Array(Int32Array.of(word).buffer)) refuseControl(byte)
