@@ -1,3 +1,4 @@
+import { createLowByteSearch, type LowByteSearch } from './low-bytes.ts'
 import { createUtf8Check } from './utf8.ts'
 
 /**
@@ -38,8 +39,6 @@ export class JsonProblem extends Error {}
 export const maxDepth = 64
 /** A string this long is probably much longer: from here on `indexOf` beats looking at each byte. */
 const shortRun = 48
-/** How far `indexOf` looks at once: a text full of escapes would otherwise be searched to its end after each of them. */
-const longRun = 8192
 
 /** Where the machine is between two bytes. */
 type State =
@@ -76,6 +75,7 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
   let state: State = 'value'
   let started = false
 
+  let piece = createPiece(Buffer.alloc(0))
   let isKey = false
   let kept: Buffer[] = []
   let keptBytes = 0
@@ -92,6 +92,7 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
       if (bytes[0] === 0xef) throw new JsonProblem('The body begins with a byte-order mark')
     }
     if (!utf8.write(bytes)) throw new JsonProblem('The body is not UTF-8')
+    piece = createPiece(bytes)
     let at = 0
     while (at < bytes.length) at = state === 'string' ? readString(bytes, at) : step(bytes, at)
   }
@@ -238,9 +239,9 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
     state = 'string'
   }
 
-  /** Reads on to the closing quote, the next escape, or as far as `plainRunEnd` looks at once. */
+  /** Reads on to the closing quote, the next escape, or the end of the piece. */
   function readString(bytes: Buffer, from: number): number {
-    const at = plainRunEnd(bytes, from)
+    const at = piece.plainRunEnd(from)
     keep(bytes, from, at)
     if (bytes[at] === quote) {
       endString()
@@ -301,45 +302,38 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
   return { write, end }
 }
 
-/** How far characters go that need no care: to a quote, a backslash, the end of the piece, or for one look. */
-function plainRunEnd(bytes: Buffer, from: number): number {
-  const shortEnd = Math.min(from + shortRun, bytes.length)
-  for (let at = from; at < shortEnd; at++) {
-    const byte = bytes[at] ?? 0
-    if (byte === quote || byte === backslash) return at
-    if (byte < 0x20) throw unexpected(byte)
+/** What is looked for again and again in one piece of the body: each of its bytes once for each thing. */
+function createPiece(bytes: Buffer) {
+  let controls: LowByteSearch | undefined
+  let nextQuote = -1
+  let nextBackslash = -1
+
+  /** The first one from there on; where none is, the end. */
+  function next(byte: number, from: number): number {
+    const at = bytes.indexOf(byte, from)
+    return at < 0 ? bytes.length : at
   }
-  if (shortEnd === bytes.length) return shortEnd
-  const window = bytes.subarray(shortEnd, shortEnd + longRun)
-  const run = upTo(backslash, upTo(quote, window))
-  refuseControls(run)
-  return shortEnd + run.length
-}
 
-function upTo(byte: number, window: Buffer): Buffer {
-  const at = window.indexOf(byte)
-  return at < 0 ? window : window.subarray(0, at)
-}
-
-/** RFC 8259 §7: control characters must be escaped. Looks at four bytes at a time. */
-function refuseControls(run: Buffer) {
-  if (run.length < 4) return run.forEach(refuseControl)
-  const aligned = (4 - (run.byteOffset & 3)) & 3
-  const words = new Int32Array(run.buffer, run.byteOffset + aligned, (run.length - aligned) >> 2)
-  for (let i = 0; i < aligned; i++) refuseControl(run[i] ?? 0)
-  // By its index: an iterator costs seven times as much, and this is all of an attachment.
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i] ?? 0
-    // The high bit of a byte stays set only where the byte was below 0x20.
-    if (((word - 0x20202020) & ~word & 0x80808080) !== 0) {
-      for (const byte of new Uint8Array(Int32Array.of(word).buffer)) refuseControl(byte)
-    }
+  return {
+    /** How far characters go that need no care: to a quote, a backslash, or the end of the piece. */
+    plainRunEnd(from: number): number {
+      const shortEnd = Math.min(from + shortRun, bytes.length)
+      for (let at = from; at < shortEnd; at++) {
+        const byte = bytes[at] ?? 0
+        if (byte === quote || byte === backslash) return at
+        if (byte < 0x20) throw unexpected(byte)
+      }
+      if (shortEnd === bytes.length) return shortEnd
+      if (nextQuote < shortEnd) nextQuote = next(quote, shortEnd)
+      if (nextBackslash < shortEnd) nextBackslash = next(backslash, shortEnd)
+      const end = Math.min(nextQuote, nextBackslash)
+      controls ??= createLowByteSearch(bytes, 0x20)
+      const control = controls(shortEnd, end)
+      // RFC 8259 §7: control characters must be escaped.
+      if (control < end) throw unexpected(bytes[control] ?? 0)
+      return end
+    },
   }
-  for (let i = aligned + words.length * 4; i < run.length; i++) refuseControl(run[i] ?? 0)
-}
-
-function refuseControl(byte: number) {
-  if (byte < 0x20) throw unexpected(byte)
 }
 
 function decode(kept: readonly Buffer[]): string {

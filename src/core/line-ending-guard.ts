@@ -1,3 +1,5 @@
+import { createLowByteSearch } from './low-bytes.ts'
+
 /** What may not be in a message, since two servers could disagree on where such a message ends. */
 export type LineEndingProblem = 'bare-cr-or-lf' | 'nul'
 
@@ -17,8 +19,11 @@ export function createLineEndingGuard(): LineEndingGuard {
 
   return {
     write(chunk) {
-      for (let i = 0; i < chunk.length; i++) {
-        const byte = chunk[i]
+      const search = createLowByteSearch(chunk, cr + 1)
+      for (let at = 0; at < chunk.length; at++) {
+        if (!afterCr) at = search(at, chunk.length)
+        const byte = chunk[at]
+        if (byte === undefined) break
         if (afterCr !== (byte === lf)) return 'bare-cr-or-lf'
         if (byte === 0) return 'nul'
         afterCr = byte === cr
