@@ -49,6 +49,10 @@ export async function startGate(start: GateStart): Promise<RunningGate> {
       POSTERN_DATABASE_URL: databaseUrl,
       POSTERN_ALLOW_INSECURE_AUTH: 'true',
       POSTERN_SHUTDOWN_TIMEOUT_MS: '500',
+      // They are counted, and one loader is as many clients as it likes.
+      POSTERN_TOKEN_RATE: '1000000/10s',
+      POSTERN_CONNECTION_LIMIT: 'address:100000,account:100000',
+      POSTERN_AUTH_FAILURE_LIMIT: '1000000/10s',
       POSTERN_READY_FILE: readyFile,
       ...start.settings,
     },

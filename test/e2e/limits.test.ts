@@ -58,7 +58,7 @@ describe('failed authentications', () => {
   let postgres: Postgres
   let redis: RedisGroup
   let bench: OutageBench
-  const limit = 6
+  const limit = 4
 
   beforeAll(async () => {
     ;[postgres, redis] = await Promise.all([startPostgres(), startRedis()])
