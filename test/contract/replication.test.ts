@@ -9,6 +9,7 @@ import { actor, start as at, done, minted } from './store.contract.ts'
 /** A primary that has to wait for a standby which never answers: what it commits meanwhile may be lost in a failover. */
 
 let postgres: Postgres
+let url: string
 let operator: pg.Client
 let store: Store
 let accountId: number
@@ -19,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => postgres.stop())
 
 beforeEach(async () => {
-  const url = await postgres.createDatabase()
+  url = await postgres.createDatabase()
   operator = new pg.Client({ connectionString: url })
   await operator.connect()
   // As an administrator may have set it, for the noise in a log.
@@ -40,6 +41,30 @@ async function waitForStandby(name: string) {
   const shown = async () =>
     (await operator.query('show synchronous_standby_names')).rows[0].synchronous_standby_names
   await expectEventually(shown, name)
+  if (name !== '') await untilCommitsWait()
+}
+
+/** The checkpointer tells the other processes, in its own time: until then a commit waits for nobody. */
+async function untilCommitsWait() {
+  const prober = new pg.Client({ connectionString: url })
+  await prober.connect()
+  for (let isWaiting = false; !isWaiting; ) {
+    let isOver = false
+    const probe = prober.query('alter role postgres set client_min_messages = error')
+    const over = probe.then(() => {
+      isOver = true
+    })
+    while (!isOver && !isWaiting) isWaiting = (await waitingCommits()) > 0
+    if (isWaiting) await operator.query(`select pg_cancel_backend(pid) ${waiting}`)
+    await over
+  }
+  await prober.end()
+}
+
+const waiting = `from pg_stat_activity where wait_event = 'SyncRep' and datname = current_database()`
+
+async function waitingCommits(): Promise<number> {
+  return (await operator.query(`select ${waiting}`)).rowCount ?? 0
 }
 
 async function expectEventually(read: () => Promise<unknown>, wanted: unknown) {
@@ -48,9 +73,7 @@ async function expectEventually(read: () => Promise<unknown>, wanted: unknown) {
 
 /** Does to the connection whose commit waits for the standby what an operator, or a shutdown, would. */
 async function interrupt(act: 'pg_cancel_backend' | 'pg_terminate_backend') {
-  const waiting = `from pg_stat_activity where wait_event = 'SyncRep' and datname = current_database()`
-  const count = async () => (await operator.query(`select ${waiting}`)).rowCount
-  await expectEventually(count, 1)
+  await expectEventually(waitingCommits, 1)
   await operator.query(`select ${act}(pid) ${waiting}`)
 }
 
