@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 const all = ['test/**/*.test.ts']
-/** No server is stopped there, and no lease waited out: two files at a time take half as long. */
+/** No lease is waited out there: two files at a time take half as long. */
 const undisturbed = [
   'test/{admin,assertion,bench,cli,conformance,core,docs,fleet,http,hygiene,limits}/**/*.test.ts',
   'test/{properties,service,simulation,sink,smtp}/**/*.test.ts',

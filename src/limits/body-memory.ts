@@ -17,8 +17,11 @@ export function createBodyMemory(
     held: () => total,
     open(accountId) {
       let held = 0
+      let isOver = false
       return {
         take(bytes) {
+          // What still comes of a request that is gone would never be given back.
+          if (isOver) return false
           const ofAccount = accounts.get(accountId) ?? 0
           if (total + bytes > maxBytes || ofAccount + bytes > maxOfAccount) {
             onFull()
@@ -30,6 +33,7 @@ export function createBodyMemory(
           return true
         },
         release() {
+          isOver = true
           total -= held
           const left = (accounts.get(accountId) ?? 0) - held
           if (left > 0) accounts.set(accountId, left)

@@ -32,6 +32,15 @@ test('bodies get memory while there is some, and half of it at most for one acco
   expect(full).toBe(3)
 })
 
+test('a request that is gone takes no memory any more, which nobody would give back', () => {
+  const memory = createBodyMemory(100, 10)
+  const gone = memory.open(1)
+  expect(gone.take(10)).toBe(true)
+  gone.release()
+  expect(gone.take(10)).toBe(false)
+  expect(memory.held()).toBe(0)
+})
+
 test('one largest body always fits into the share of an account', () => {
   expect(createBodyMemory(100, 80).open(1).take(80)).toBe(true)
 })
