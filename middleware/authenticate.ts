@@ -1,12 +1,9 @@
-import type { Context } from 'hono'
-import { createMiddleware } from 'hono/factory'
 import type { Clock } from '../src/clock.ts'
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
 import type { RateLimit } from '../src/service/ports.ts'
-import { refuseDenial, refuseUndecided } from './challenge.ts'
-import type { GateEnv } from './context.ts'
-import type { DecisionReport, FaultReport } from './report.ts'
+import { type Refusal, refuseDenial, refuseUndecided } from './challenge.ts'
+import type { Answer, DecisionReport, Exchange, FaultReport, Step } from './exchange.ts'
 
 export interface AuthenticateDeps {
   readonly authenticator: Authenticator
@@ -19,47 +16,63 @@ export interface AuthenticateDeps {
 }
 
 /** Is the presented token alive? Asked before the body is read, so that nobody uploads 50 MB to be told no. */
-export function authenticate(deps: AuthenticateDeps) {
-  return createMiddleware<GateEnv>(async function checkStanding(c, next) {
-    const digest = c.get('digest')
-    const remoteAddress = c.get('remoteAddress')
-    const refused = await decideOn(c, deps, () => deps.admission.admit(digest, remoteAddress))
-    return refused ?? tooManyCalls(c, deps) ?? next()
-  })
+export function authenticate({
+  authenticator,
+  admission,
+  rate,
+  clock,
+  report,
+  onFault,
+}: AuthenticateDeps): Step {
+  /** Sets the principal, or answers. */
+  function decideOn(exchange: Exchange, ask: () => Verdict | Promise<Verdict>): Answer {
+    const startedAt = clock.monotonic()
+    function conclude(verdict: Verdict): Refusal | undefined {
+      if (!verdict.allowed) {
+        report?.(exchange, 'auth', verdict, clock.monotonic() - startedAt)
+        return refuseDenial(exchange, verdict)
+      }
+      exchange.principal = verdict.principal
+      exchange.clearance = {
+        stillHolds: verdict.stillHolds,
+        renew: () => decideOn(exchange, () => authenticator.authorise(exchange.digest, [])),
+      }
+      return undefined
+    }
+    return settle(ask, conclude, (fault) => {
+      onFault?.(exchange, fault)
+      return refuseUndecided(exchange)
+    })
+  }
+
+  function tooManyCalls(exchange: Exchange): Refusal | undefined {
+    const { tokenId, rate: own } = exchange.principal
+    const waitMs = rate?.take(tokenId, own)?.waitMs ?? 0
+    if (waitMs === 0) return undefined
+    const denial = { allowed: false, reason: 'too-many-calls', tokenId, waitMs } as const
+    report?.(exchange, 'auth', denial)
+    return refuseDenial(exchange, denial)
+  }
+
+  return function checkStanding(exchange) {
+    const { digest, remoteAddress } = exchange
+    const refused = decideOn(exchange, () => admission.admit(digest, remoteAddress))
+    if (refused instanceof Promise) return refused.then((late) => late ?? tooManyCalls(exchange))
+    return refused ?? tooManyCalls(exchange)
+  }
 }
 
-/** Sets the principal, or answers. */
-async function decideOn(
-  c: Context<GateEnv>,
-  deps: AuthenticateDeps,
-  ask: () => Verdict | Promise<Verdict>,
-) {
-  const { authenticator, clock, report, onFault } = deps
-  const startedAt = clock.monotonic()
-  let verdict: Verdict
+/** Goes on with what was asked for, at once if it is there at once. */
+export function settle<T, R>(
+  ask: () => T | Promise<T>,
+  conclude: (asked: T) => R,
+  fail: (fault: unknown) => R,
+): R | Promise<R> {
+  let asked: T | Promise<T>
   try {
-    verdict = await ask()
+    asked = ask()
   } catch (fault) {
-    onFault?.(c, fault)
-    return refuseUndecided(c)
+    return fail(fault)
   }
-  if (!verdict.allowed) {
-    report?.(c, 'auth', verdict, clock.monotonic() - startedAt)
-    return refuseDenial(c, verdict)
-  }
-  c.set('principal', verdict.principal)
-  c.set('clearance', {
-    stillHolds: verdict.stillHolds,
-    renew: () => decideOn(c, deps, () => authenticator.authorise(c.get('digest'), [])),
-  })
-  return undefined
-}
-
-function tooManyCalls(c: Context<GateEnv>, { rate, report }: AuthenticateDeps) {
-  const { tokenId, rate: own } = c.get('principal')
-  const waitMs = rate?.take(tokenId, own)?.waitMs ?? 0
-  if (waitMs === 0) return undefined
-  const denial = { allowed: false, reason: 'too-many-calls', tokenId, waitMs } as const
-  report?.(c, 'auth', denial)
-  return refuseDenial(c, denial)
+  return asked instanceof Promise ? asked.then(conclude, fail) : conclude(asked)
 }

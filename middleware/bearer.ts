@@ -1,10 +1,8 @@
-import { createMiddleware } from 'hono/factory'
 import { readCredential } from '../src/core/credential-fields.ts'
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
 import { refuse, refuseDenial } from './challenge.ts'
-import type { GateEnv } from './context.ts'
-import type { DecisionReport } from './report.ts'
+import type { DecisionReport, Step } from './exchange.ts'
 
 /** A token in a URL ends up in logs, so that it is refused wherever it could be one (RFC 6750 §2.3, RFC 9700 §4.3.2). */
 const tokenParameters = new Set(['token', 'api_token', 'access_token', 'api-token'])
@@ -20,7 +18,7 @@ export interface BearerDeps {
   readonly authenticator: Pick<Authenticator, 'present'>
   readonly admission: Pick<Admission, 'fail'>
   /** Left out: the address of the connection. */
-  readonly clientAddress?: ClientAddress
+  readonly clientAddress?: ClientAddress | undefined
   readonly report?: DecisionReport
 }
 
@@ -28,33 +26,35 @@ export interface BearerDeps {
 export type ClientAddress = (remoteAddress: string, forwardedFor: string | undefined) => string
 
 /** Finds exactly one credential, and its digest; everything else ends here. */
-export function bearer({ authenticator, admission, clientAddress, report }: BearerDeps) {
-  return createMiddleware<GateEnv>(async function readBearer(c, next) {
-    const { rawHeaders, headers, socket, url = '' } = c.env.incoming
+export function bearer({ authenticator, admission, clientAddress, report }: BearerDeps): Step {
+  return function readBearer(exchange) {
+    const { rawHeaders, headers, socket, url = '' } = exchange.incoming
     const { remoteAddress = '' } = socket
     // Node joins several of them with a comma, as they are meant to be read.
     const forwardedFor = headers['x-forwarded-for'] as string | undefined
-    c.set('remoteAddress', clientAddress?.(remoteAddress, forwardedFor) ?? remoteAddress)
+    exchange.remoteAddress = clientAddress?.(remoteAddress, forwardedFor) ?? remoteAddress
     if (hasTokenInQuery(url)) {
-      return refuse(c, 400, ['A token in the URL is not accepted: use the Authorization header'])
+      const sentence = 'A token in the URL is not accepted: use the Authorization header'
+      return refuse(exchange, 400, [sentence])
     }
     const credential = readCredential(rawHeaders)
     if (credential.found === 'several') {
-      return refuse(c, 400, ['More than one credential: send Authorization or Api-Token, once'])
+      const sentence = 'More than one credential: send Authorization or Api-Token, once'
+      return refuse(exchange, 400, [sentence])
     }
     if (credential.found !== 'one') {
       const denial = { allowed: false, reason: 'no-credential' } as const
-      report?.(c, 'auth', denial)
-      return refuseDenial(c, denial)
+      report?.(exchange, 'auth', denial)
+      return refuseDenial(exchange, denial)
     }
     const presented = authenticator.present(credential.bearerToken)
     if (!presented.wellFormed) {
       const malformed = { allowed: false, reason: 'malformed-token' } as const
-      const denial = admission.fail(malformed, c.get('remoteAddress'))
-      report?.(c, 'auth', denial)
-      return refuseDenial(c, denial)
+      const denial = admission.fail(malformed, exchange.remoteAddress)
+      report?.(exchange, 'auth', denial)
+      return refuseDenial(exchange, denial)
     }
-    c.set('digest', presented.digest)
-    return next()
-  })
+    exchange.digest = presented.digest
+    return undefined
+  }
 }

@@ -25,15 +25,12 @@ export interface BodyReading {
   readonly take?: ((bytes: number) => boolean) | undefined
 }
 
-/** A piece costs some 400 bytes besides its own, and a client may send each byte as one: those below this are joined. */
-const smallBytes = 4096
-const maxSmallPieces = 1024
 /**
- * How much is read before everybody else has a turn: a fast client's bytes arrive a megabyte at a time. A piece counts for
+ * How much is read before everybody else has a turn: a fast client's bytes arrive megabytes at a time. A piece counts for
  * what looking at it costs, however small.
  */
-const turnBytes = 64 * 1024
-const pieceCost = 64
+const turnBytes = 512 * 1024
+const pieceCost = 512
 /** A body may pause for so long, and beyond that comes at this rate at least: one byte at a time would hold a place for hours. */
 const slowGraceMs = 20_000
 const slowestBytesPerMs = 0.5
@@ -44,16 +41,15 @@ export function readBody(
   outgoing: ServerResponse,
   { limit, onChunk, take }: BodyReading,
 ): Promise<BodyRead> {
-  if (Number(incoming.headers['content-length'] ?? 0) > limit) {
-    return Promise.resolve({ state: 'too-large' })
-  }
+  const { 'content-length': contentLength, expect } = incoming.headers
+  const declared = contentLength === undefined ? undefined : Number(contentLength)
+  if (declared !== undefined && declared > limit) return Promise.resolve({ state: 'too-large' })
   // RFC 9110 §10.1.1: now that the credential is good, the client may send. HTTP/1.0 knows no such answer.
-  if (incoming.headers.expect !== undefined && incoming.httpVersion !== '1.0')
-    outgoing.writeContinue()
+  if (expect !== undefined && incoming.httpVersion !== '1.0') outgoing.writeContinue()
 
   return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let small: Buffer[] = []
+    const kept = createKeptBody(declared)
+    let isOver = false
     let size = 0
     let cost = 0
     let allowedMs = slowGraceMs
@@ -66,16 +62,6 @@ export function readBody(
       allowedMs += earnedMs
       timer = setTimeout(checkPace, earnedMs)
     }
-    function keep(chunk: Buffer) {
-      if (chunk.length < smallBytes && small.push(chunk) < maxSmallPieces) return
-      joinSmall()
-      if (chunk.length >= smallBytes) chunks.push(chunk)
-    }
-    function joinSmall() {
-      const [only] = small
-      if (only !== undefined) chunks.push(small.length === 1 ? only : Buffer.concat(small))
-      small = []
-    }
     function pauseForOthers() {
       cost = 0
       incoming.pause()
@@ -83,30 +69,73 @@ export function readBody(
     }
 
     function finish(read: BodyRead) {
+      if (isOver) return
+      isOver = true
       clearTimeout(timer)
-      incoming.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose)
-      // A late error of a body that nobody reads any more must not end the process.
-      incoming.on('error', ignore)
+      if (read.state !== 'complete') incoming.off('data', onData)
       resolve(read)
     }
     function onData(chunk: Buffer) {
       size += chunk.length
       if (size > limit) return finish({ state: 'too-large' })
       if (take?.(chunk.length) === false) return finish({ state: 'no-room' })
-      keep(chunk)
+      kept.add(chunk)
       if (onChunk?.(chunk) === false) return finish({ state: 'stopped' })
       cost += chunk.length + pieceCost
       if (cost >= turnBytes) pauseForOthers()
     }
     function onEnd() {
-      joinSmall()
-      finish({ state: 'complete', chunks })
+      finish({ state: 'complete', chunks: kept.pieces() })
     }
-    function onClose() {
+    function onGone() {
       finish({ state: 'aborted' })
     }
-    incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose)
+    // The last one stays: a late error of a body that nobody reads any more must not end the process.
+    incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
   })
 }
 
-function ignore() {}
+/** Few and large pieces are written with few system calls; and no piece is so large that to join it holds anybody up. */
+const smallestPiece = 4 * 1024
+const largestPiece = 1024 * 1024
+
+/** Keeps a body that arrives in pieces of any size, in few. `declared` is its length, where the client has said it. */
+function createKeptBody(declared: number | undefined) {
+  const full: Buffer[] = []
+  let piece: Buffer | undefined
+  let used = 0
+  let size = 0
+
+  /** As large as all that has come, so that one who sends a little takes little. */
+  function nextPiece(arrived: number): Buffer {
+    const wanted = Math.min(Math.max(size + arrived, smallestPiece), largestPiece)
+    return Buffer.allocUnsafeSlow(
+      declared === undefined ? wanted : Math.min(wanted, Math.max(declared - size, 1)),
+    )
+  }
+
+  return {
+    add(chunk: Buffer) {
+      // Most bodies come whole, and need no copy.
+      if (chunk.length === declared && size === 0) {
+        full.push(chunk)
+        size = chunk.length
+        return
+      }
+      for (let at = 0; at < chunk.length; ) {
+        piece ??= nextPiece(chunk.length - at)
+        const copied = chunk.copy(piece, used, at)
+        at += copied
+        used += copied
+        size += copied
+        if (used === piece.length) {
+          full.push(piece)
+          piece = undefined
+          used = 0
+        }
+      }
+    },
+    pieces: (): readonly Buffer[] =>
+      piece === undefined ? full : [...full, piece.subarray(0, used)],
+  }
+}

@@ -17,11 +17,17 @@ export interface ForwardHooks {
   mayFinish(): boolean
   /** Makes the fields of the answer to the client, a flat list of names and values. */
   answerHeaders(headers: IncomingHttpHeaders): string[]
-  /** The upstream failed before its answer began: tell the client. */
-  fail(failure: UpstreamFailure, error: Error): void
   /** The upstream broke off in the middle of its answer: all that is left is to break off too. */
   broken(error: Error): void
 }
+
+export type Forwarded =
+  /** Either side is done: there is nobody left to answer. */
+  | 'done'
+  /** What was decided holds no more, and the upstream has not got all of it. */
+  | 'superseded'
+  /** The upstream failed before its answer began. */
+  | { readonly failure: UpstreamFailure; readonly error: Error }
 
 export interface HttpUpstreamOptions {
   readonly origin: string
@@ -46,17 +52,15 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
   return {
     origin,
 
-    /**
-     * Sends the request, and the upstream's answer straight into `outgoing`. Resolves when either side is done; with
-     * `superseded` when it might not be finished: the client is still to be answered.
-     */
+    /** Sends the request, and the upstream's answer straight into `outgoing`. Unless it is done, the client is still to be answered. */
     forward(request: UpstreamRequest, outgoing: ServerResponse, hooks: ForwardHooks) {
-      return new Promise<'done' | 'superseded'>((resolve) => {
+      return new Promise<Forwarded>((resolve) => {
         const { method, path, headers, body } = request
+        headers.push('Content-Length', String(byteLength(body)))
         const options = {
           method: method as Dispatcher.HttpMethod,
           path: basePath + path,
-          headers: [...headers, 'Content-Length', String(byteLength(body))],
+          headers,
           // Pieces are written one after the other: joining 50 MB would hold everybody else up.
           body: body.length > 1 ? guardedPieces(body, hooks.mayFinish) : (body[0] ?? null),
         }
@@ -85,7 +89,7 @@ function* guardedPieces(body: readonly Buffer[], mayFinish: () => boolean) {
 function answerInto(
   outgoing: ServerResponse,
   hooks: ForwardHooks,
-  done: (outcome: 'done' | 'superseded') => void,
+  done: (forwarded: Forwarded) => void,
 ): Dispatcher.DispatchHandler {
   let control: Dispatcher.DispatchController | undefined
 
@@ -93,7 +97,7 @@ function answerInto(
     if (!outgoing.writableFinished) control?.abort(new Error('the client went away'))
     done('done')
   }
-  outgoing.once('close', onClientGone)
+  outgoing.on('close', onClientGone)
 
   return {
     onRequestStart(controller) {
@@ -108,32 +112,32 @@ function answerInto(
       if (statusCode < 200) return
       // The upstream turns down the gate, not the client: a 401 would send people looking for a wrong token.
       if (statusCode === 401 || statusCode === 407) {
-        hooks.fail('refused-gate', new Error(`the upstream answered ${statusCode}`))
+        done({ failure: 'refused-gate', error: new Error(`the upstream answered ${statusCode}`) })
         controller.abort(new Error('the upstream refused the gate'))
         return
       }
-      outgoing.on('drain', () => controller.resume())
       outgoing.writeHead(statusCode, hooks.answerHeaders(headers))
     },
 
     onResponseData(controller, chunk) {
-      if (!outgoing.write(chunk)) controller.pause()
+      if (outgoing.write(chunk)) return
+      controller.pause()
+      outgoing.once('drain', () => controller.resume())
     },
 
     onResponseEnd() {
       outgoing.end()
+      done('done')
     },
 
     onResponseError(_controller, error) {
       if (outgoing.destroyed) return
-      if (!outgoing.headersSent) {
-        if (error instanceof Superseded) {
-          outgoing.off('close', onClientGone)
-          return done('superseded')
-        }
-        hooks.fail(failureOf(error), error)
-      } else if (!outgoing.writableEnded) hooks.broken(error)
-      done('done')
+      if (outgoing.headersSent) {
+        if (!outgoing.writableEnded) hooks.broken(error)
+        return done('done')
+      }
+      outgoing.off('close', onClientGone)
+      done(error instanceof Superseded ? 'superseded' : { failure: failureOf(error), error })
     },
   }
 }

@@ -1,8 +1,7 @@
-import type { IncomingMessage } from 'node:http'
-import { getRequestListener } from '@hono/node-server'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { type Context, Hono } from 'hono'
-import { createMiddleware } from 'hono/factory'
+import { Hono } from 'hono'
 import type { Clock } from '../src/clock.ts'
 import type { Decision } from '../src/core/decide.ts'
 import type { Log } from '../src/log.ts'
@@ -15,17 +14,19 @@ import { authenticate } from './authenticate.ts'
 import { bearer, type ClientAddress } from './bearer.ts'
 import { readBody } from './body.ts'
 import {
+  answer,
   errorBody,
   type ForbiddenStatus,
+  type Refusal,
   refuse,
+  refuseForUpstream,
   refuseUndecided,
-  upstreamAnswer,
 } from './challenge.ts'
 import { countFields } from './content.ts'
-import type { GateEnv } from './context.ts'
-import { createHttpUpstream, type HttpUpstream, type UpstreamRequest } from './forward.ts'
+import { type Answer, type Exchange, openExchange, type Step, takeSteps } from './exchange.ts'
+import { createHttpUpstream, type HttpUpstream } from './forward.ts'
 import { answerHeaders, upstreamHeaders } from './headers.ts'
-import { createRouteMatcher, type Route, sendRoutes } from './routes.ts'
+import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
 
 export type Stream = 'transactional' | 'bulk' | 'sandbox'
@@ -64,6 +65,12 @@ export interface HttpLimits extends Omit<AdmissionDeps, 'authenticator'> {
   readonly isTrustedProxy?: ((remoteAddress: string) => boolean) | undefined
 }
 
+/** The gateway's own: by which route, to which Email API. */
+interface GatewayExchange extends Exchange {
+  matched: MatchedRoute
+  upstream: HttpUpstream
+}
+
 interface UpstreamTarget {
   readonly origin: string
   readonly basePath: string
@@ -87,127 +94,131 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   const checkSend = sender({ ...checks, kind: 'send', maxBodyBytes, forbiddenStatus })
   const checkBatch = sender({ ...checks, kind: 'batch', maxBodyBytes, forbiddenStatus })
 
-  function report(c: Context<GateEnv>, stage: 'auth' | 'message', decision: Decision, ms?: number) {
-    metrics.decided('http', stage, decision, ms ?? 0)
-    const about = decision.allowed ? decision.principal : decision
+  function report(exchange: Exchange, stage: 'auth' | 'message', decision: Decision, ms = 0) {
+    metrics.decided('http', stage, decision, ms)
+    const { requestId, remoteAddress } = exchange
+    const { allowed } = decision
+    const about = allowed ? decision.principal : decision
     log.info({
       event: 'decision',
       protocol: 'http',
       stage,
-      requestId: c.get('requestId'),
-      allowed: decision.allowed,
-      ...(decision.allowed ? {} : { reason: decision.reason, domain: decision.domain }),
+      requestId,
+      allowed,
+      reason: allowed ? undefined : decision.reason,
+      domain: allowed ? undefined : decision.domain,
       tokenId: about.tokenId,
       accountId: 'accountId' in about ? about.accountId : undefined,
-      remoteAddress: c.get('remoteAddress'),
+      remoteAddress,
     })
   }
 
-  function onFault(c: Context<GateEnv>, fault: unknown) {
+  function onFault({ requestId }: Exchange, fault: unknown) {
     metrics.couldNotDecide('http')
-    const requestId = c.get('requestId')
     log.error({ event: 'undecided', protocol: 'http', requestId, error: String(fault) })
   }
 
   /** Finds the route and the stream; what is not listed never gets further. */
-  const route = createMiddleware<GateEnv>(async function findRoute(c, next) {
-    const { incoming } = c.env
-    const { rawHeaders, method = '', url = '', httpVersion } = incoming
+  function route(exchange: GatewayExchange): Answer {
+    const { rawHeaders, headers, method = '', url = '', httpVersion } = exchange.incoming
     // Node's parser also reads the lines of versions that have none, or other ones.
     if (httpVersion !== '1.1' && httpVersion !== '1.0') {
-      return refuse(c, 400, ['Only HTTP/1.1 and HTTP/1.0 are spoken here'])
+      return refuse(exchange, 400, ['Only HTTP/1.1 and HTTP/1.0 are spoken here'])
     }
     if (countFields(rawHeaders, 'host') !== 1) {
-      return refuse(c, 400, ['Exactly one Host field is required'])
+      return refuse(exchange, 400, ['Exactly one Host field is required'])
     }
-    if (!hostField.test(incoming.headers.host ?? '')) {
-      return refuse(c, 400, ['The Host field is malformed'])
+    if (!hostField.test(headers.host ?? '')) {
+      return refuse(exchange, 400, ['The Host field is malformed'])
     }
-    if (/[^\x21-\x7e]/.test(url)) return refuse(c, 400, ['The request target is malformed'])
+    if (/[^\x21-\x7e]/.test(url)) return refuse(exchange, 400, ['The request target is malformed'])
     const matched = match(method, url)
-    if (matched === undefined) return refuse(c, 404, ['Not Found'])
-    c.set('matched', matched)
-    c.set('upstream', upstreams[streamOf(incoming.headers.host)])
-    return next()
-  })
+    if (matched === undefined) return refuse(exchange, 404, ['Not Found'])
+    exchange.matched = matched
+    exchange.upstream = upstreams[streamOf(headers.host)]
+    return undefined
+  }
 
   function streamOf(host = ''): Stream {
+    if (options.hosts.size === 0) return 'transactional'
     // RFC 1034 §3.1: a name may end in the dot of the root. Mail for the sandbox must not go out for real because of it.
     return options.hosts.get(host.toLowerCase().replace(/\.?(:\d*)?$/, '')) ?? 'transactional'
   }
 
-  const checkBody = createMiddleware<GateEnv>(async function checkAsRouted(c, next) {
-    switch (c.get('matched').route.check) {
+  function checkBody(exchange: GatewayExchange): Answer {
+    switch (exchange.matched.route.check) {
       case 'send':
-        return checkSend(c, next)
+        return checkSend(exchange)
       case 'batch':
-        return checkBatch(c, next)
-      case 'authenticated': {
-        const read = await readBody(c.env.incoming, c.env.outgoing, {
-          limit: maxBodyBytes,
-          take: holdMemory(c, bodyMemory),
-        })
-        if (read.state !== 'complete') return refuseUnread(c, read.state, maxBodyBytes)
-        c.set('body', read.chunks)
-        c.set('senders', [])
-        return next()
-      }
+        return checkBatch(exchange)
+      case 'authenticated':
+        return keepBody(exchange)
     }
-  })
-
-  /** What was decided may be true no more when the upstream's connection is there: then it is decided anew. */
-  async function forward(c: Context<GateEnv>) {
-    for (let attempt = 0; attempt < maxForwards; attempt++) {
-      if ((await forwardOnce(c)) === 'done') return RESPONSE_ALREADY_SENT
-      const refused = await c.get('clearance').renew()
-      if (refused !== undefined) return refused
-    }
-    onFault(c, new Error('the decision was superseded again and again'))
-    return refuseUndecided(c)
   }
 
-  async function forwardOnce(c: Context<GateEnv>) {
-    const { outgoing } = c.env
-    const principal = c.get('principal')
-    const requestId = c.get('requestId')
-    return c.get('upstream').forward(await upstreamRequest(c), outgoing, {
-      mayFinish: c.get('clearance').stillHolds,
-      answerHeaders: (headers) => answerHeaders(headers, { principal, requestId }),
-      fail(failure, error) {
-        const { status, sentence } = upstreamAnswer(failure)
-        reportUpstreamFailure(c, failure, error)
-        outgoing
-          .writeHead(status, ['Content-Type', 'application/json', 'X-Request-Id', requestId])
-          .end(errorBody(sentence))
-      },
+  async function keepBody(exchange: GatewayExchange) {
+    const read = await readBody(exchange.incoming, exchange.outgoing, {
+      limit: maxBodyBytes,
+      take: holdMemory(exchange, bodyMemory),
+    })
+    if (read.state !== 'complete') return refuseUnread(exchange, read.state, maxBodyBytes)
+    exchange.body = read.chunks
+    exchange.senders = []
+    return undefined
+  }
+
+  /** What was decided may be true no more when the upstream's connection is there: then it is decided anew. */
+  async function forward(exchange: GatewayExchange): Promise<Refusal | undefined> {
+    for (let attempt = 0; attempt < maxForwards; attempt++) {
+      const assertion = sign(exchange)
+      const forwarded = await forwardOnce(
+        exchange,
+        assertion instanceof Promise ? await assertion : assertion,
+      )
+      if (forwarded === 'done') return undefined
+      if (forwarded !== 'superseded') {
+        reportUpstreamFailure(exchange, forwarded.failure, forwarded.error)
+        return refuseForUpstream(exchange, forwarded.failure)
+      }
+      const refused = await exchange.clearance.renew()
+      if (refused !== undefined) return refused
+    }
+    onFault(exchange, new Error('the decision was superseded again and again'))
+    return refuseUndecided(exchange)
+  }
+
+  function sign({ upstream, principal, senders }: GatewayExchange) {
+    return assertions.sign({ audience: upstream.origin, principal, senders, protocol: 'http' })
+  }
+
+  function forwardOnce(exchange: GatewayExchange, assertion: string) {
+    const { incoming, outgoing, principal, requestId, remoteAddress, matched } = exchange
+    const checksJson = matched.route.check !== 'authenticated'
+    const { host, 'content-type': contentType } = incoming.headers
+    const headers = upstreamHeaders(incoming.rawHeaders, {
+      principal,
+      assertion,
+      requestId,
+      remoteAddress,
+      protocol: clientProtocol(incoming),
+      host,
+      contentType: checksJson ? 'application/json' : contentType,
+      operatorHeaders,
+    })
+    const request = {
+      method: matched.route.method,
+      path: matched.path,
+      headers,
+      body: exchange.body,
+    }
+    return exchange.upstream.forward(request, outgoing, {
+      mayFinish: exchange.clearance.stillHolds,
+      answerHeaders: (fields) => answerHeaders(fields, { principal, requestId }),
       broken(error) {
-        reportUpstreamFailure(c, 'misbehaved', error)
+        reportUpstreamFailure(exchange, 'misbehaved', error)
         outgoing.destroy()
       },
     })
-  }
-
-  async function upstreamRequest(c: Context<GateEnv>): Promise<UpstreamRequest> {
-    const { incoming } = c.env
-    const principal = c.get('principal')
-    const matched = c.get('matched')
-    const checksJson = matched.route.check !== 'authenticated'
-    const headers = upstreamHeaders(incoming.rawHeaders, {
-      principal,
-      assertion: await assertions.sign({
-        audience: c.get('upstream').origin,
-        principal,
-        senders: c.get('senders'),
-        protocol: 'http',
-      }),
-      requestId: c.get('requestId'),
-      remoteAddress: c.get('remoteAddress'),
-      protocol: clientProtocol(incoming),
-      host: incoming.headers.host,
-      contentType: checksJson ? 'application/json' : incoming.headers['content-type'],
-      operatorHeaders,
-    })
-    return { method: matched.route.method, path: matched.path, headers, body: c.get('body') }
   }
 
   /** What the client spoke with the gate, or with the trusted proxy that ended its TLS. */
@@ -217,33 +228,47 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     return isBelieved && headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
   }
 
-  function reportUpstreamFailure(c: Context<GateEnv>, failure: string, error: Error) {
+  function reportUpstreamFailure(exchange: GatewayExchange, failure: string, error: Error) {
     metrics.upstreamFailed('http')
     log.warn({
       event: 'upstream_failed',
       protocol: 'http',
-      requestId: c.get('requestId'),
-      upstream: c.get('upstream').origin,
+      requestId: exchange.requestId,
+      upstream: exchange.upstream.origin,
       failure,
       error: error.message,
     })
   }
 
-  const app = new Hono<GateEnv>()
-  app.use(async function identify(c, next) {
-    c.set('requestId', random.uuid())
-    await next()
-    if (!c.env.outgoing.headersSent) c.header('X-Request-Id', c.get('requestId'))
-  })
-  app.use(route)
-  app.use(bearer({ authenticator, admission, report, ...(clientAddress && { clientAddress }) }))
-  app.use(authenticate(checks))
-  app.use(checkBody)
-  app.all('*', forward)
-  app.notFound((c) => refuse(c, 404, ['Not Found']))
-  app.onError((fault, c) => {
-    onFault(c, fault)
-    return refuse(c, 503, ['Service temporarily unavailable: try again'], { 'retry-after': '2' })
+  const readBearer = bearer({ authenticator, admission, report, clientAddress })
+  const checkStanding = authenticate(checks)
+  const steps: readonly Step<GatewayExchange>[] = [
+    route,
+    readBearer,
+    checkStanding,
+    checkBody,
+    forward,
+  ]
+
+  async function serve(incoming: IncomingMessage, outgoing: ServerResponse) {
+    const exchange = openExchange(incoming, outgoing, random.uuid()) as GatewayExchange
+    let refusal: Refusal | undefined
+    try {
+      refusal = await takeSteps(steps, exchange)
+    } catch (fault) {
+      onFault(exchange, fault)
+      refusal = refuseUndecided(exchange)
+    }
+    if (refusal !== undefined && !outgoing.headersSent) {
+      answer(outgoing, refusal, exchange.requestId)
+    }
+  }
+
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  // Answers are written straight into Node's response: a `Response` of its own would cost more than all the checks.
+  app.all('*', ({ env: { incoming, outgoing } }) => {
+    void serve(incoming, outgoing)
+    return RESPONSE_ALREADY_SENT
   })
 
   const listener = getRequestListener(app.fetch, {

@@ -1,22 +1,42 @@
 /** `postern/middleware`: the check of the HTTP gateway for a Hono app of your own, on @hono/node-server. */
 
+import type { HttpBindings } from '@hono/node-server'
 import type { MiddlewareHandler } from 'hono'
-import { every } from 'hono/combine'
+import { createMiddleware } from 'hono/factory'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { systemClock } from '../src/clock.ts'
+import type { Principal } from '../src/core/decide.ts'
 import type { SendKind } from '../src/core/sender-scanner.ts'
+import { systemRandom } from '../src/random.ts'
 import { createAdmission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
 import type { AuthFailures, RateLimit } from '../src/service/ports.ts'
 import { authenticate } from './authenticate.ts'
 import { bearer, type ClientAddress } from './bearer.ts'
 import type { ForbiddenStatus } from './challenge.ts'
-import type { GateEnv } from './context.ts'
-import type { DecisionReport, FaultReport } from './report.ts'
+import {
+  type DecisionReport,
+  type FaultReport,
+  openExchange,
+  type Step,
+  takeSteps,
+} from './exchange.ts'
 import { sender } from './sender.ts'
 
 export type { ClientAddress } from './bearer.ts'
-export type { GateEnv } from './context.ts'
-export type { DecisionReport, FaultReport } from './report.ts'
+export type { DecisionReport, Exchange, FaultReport } from './exchange.ts'
+
+export interface GateEnv {
+  Bindings: HttpBindings
+  Variables: {
+    /** Who sends. */
+    principal: Principal
+    /** As which domains (A-labels); set by `checkSender`. */
+    senders: readonly string[]
+    /** Where the client is, as far as those can be trusted who say so. */
+    remoteAddress: string
+  }
+}
 
 export interface CheckSenderOptions {
   readonly authenticator: Authenticator
@@ -45,7 +65,7 @@ const defaultMaxBodyBytes = 50 * 1024 * 1024
 export function checkSender(options: CheckSenderOptions): MiddlewareHandler<GateEnv> {
   const { kind = 'send', maxBodyBytes = defaultMaxBodyBytes } = options
   const deps = { ...options, clock: systemClock, admission: createAdmission(options) }
-  return every(bearer(deps), authenticate(deps), sender({ ...deps, kind, maxBodyBytes }))
+  return asMiddleware([bearer(deps), authenticate(deps), sender({ ...deps, kind, maxBodyBytes })])
 }
 
 /** Lets a request through if its token is alive, whatever it may send as. */
@@ -53,5 +73,30 @@ export function checkToken(
   options: Omit<CheckSenderOptions, 'kind' | 'maxBodyBytes' | 'forbiddenStatus'>,
 ): MiddlewareHandler<GateEnv> {
   const deps = { ...options, clock: systemClock, admission: createAdmission(options) }
-  return every(bearer(deps), authenticate(deps))
+  return asMiddleware([bearer(deps), authenticate(deps)])
+}
+
+function asMiddleware(steps: readonly Step[]): MiddlewareHandler<GateEnv> {
+  return createMiddleware<GateEnv>(async function check(c, next) {
+    const { incoming, outgoing } = c.env
+    const exchange = openExchange(incoming, outgoing, systemRandom.uuid())
+    const refusal = await takeSteps(steps, exchange)
+    if (refusal !== undefined) {
+      const { status, errors, headers } = refusal
+      return c.json({ success: false, errors }, status as ContentfulStatusCode, headers)
+    }
+    c.set('remoteAddress', exchange.remoteAddress)
+    c.set('principal', exchange.principal)
+    c.set('senders', exchange.senders)
+    if (exchange.body !== undefined) restoreBody(incoming, exchange.body)
+    return next()
+  })
+}
+
+/** A handler behind this one reads the body as if nobody had: @hono/node-server looks for `rawBody` first. */
+function restoreBody(incoming: object, chunks: readonly Buffer[]) {
+  Object.defineProperty(incoming, 'rawBody', {
+    configurable: true,
+    get: () => (chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)),
+  })
 }

@@ -38,7 +38,7 @@ export class JsonProblem extends Error {}
 
 export const maxDepth = 64
 /** A string this long is probably much longer: from here on `indexOf` beats looking at each byte. */
-const shortRun = 48
+const shortRun = 1024
 
 /** Where the machine is between two bytes. */
 type State =
@@ -67,6 +67,7 @@ const backslash = 0x5c
 const escapes = new Set(Buffer.from('"\\/bfnrt'))
 const lineBreakEscapes = new Set(Buffer.from('nr'))
 const lineBreaks = new Set([0x00, 0x0a, 0x0d])
+const nothing = Buffer.alloc(0)
 
 export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
   const utf8 = createUtf8Check()
@@ -75,26 +76,41 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
   let state: State = 'value'
   let started = false
 
-  let piece = createPiece(Buffer.alloc(0))
+  let piece: Buffer = nothing
+  /** What is looked for again and again in one piece: each of its bytes once for each thing. */
+  let controls: LowByteSearch | undefined
+  let nextQuote = -1
+  let nextBackslash = -1
+
   let isKey = false
-  let kept: Buffer[] = []
-  let keptBytes = 0
+  /** Where the text of the string begins in the piece; what earlier pieces had of it, a character for a byte. */
+  let textStart = 0
+  let carried = ''
+  let carriedBytes = 0
   let keepLimit = 0
+  let hasEscape = false
   let hasLineBreak = false
   let hexDigits = ''
   let literal = ''
   let literalRead = 0
 
   function write(chunk: Uint8Array) {
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    if (!started && bytes.length > 0) {
+    piece = Buffer.isBuffer(chunk)
+      ? chunk
+      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    const { length } = piece
+    if (!started && length > 0) {
       started = true
-      if (bytes[0] === 0xef) throw new JsonProblem('The body begins with a byte-order mark')
+      if (piece[0] === 0xef) throw new JsonProblem('The body begins with a byte-order mark')
     }
-    if (!utf8.write(bytes)) throw new JsonProblem('The body is not UTF-8')
-    piece = createPiece(bytes)
+    if (!utf8.write(piece)) throw new JsonProblem('The body is not UTF-8')
+    controls = undefined
+    nextQuote = -1
+    nextBackslash = -1
+    textStart = 0
     let at = 0
-    while (at < bytes.length) at = state === 'string' ? readString(bytes, at) : step(bytes, at)
+    while (at < length) at = state === 'string' ? readString(at) : step(at)
+    if (state === 'string' || state === 'escape' || state === 'hex') carry()
   }
 
   function end() {
@@ -104,8 +120,8 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
   }
 
   /** Takes one byte outside the plain part of a string; answers where to go on. */
-  function step(bytes: Buffer, at: number): number {
-    const byte = bytes[at] ?? 0
+  function step(at: number): number {
+    const byte = piece[at] ?? 0
     switch (state) {
       case 'escape':
         return readEscape(byte, at)
@@ -124,7 +140,7 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
       case 'colon':
       case 'after-value':
       case 'end':
-        if (!isSpace(byte)) readStructure(byte)
+        if (!isSpace(byte)) readStructure(byte, at)
         return at + 1
       default: {
         const next = nextInNumber(state, byte)
@@ -139,18 +155,18 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
     }
   }
 
-  function readStructure(byte: number) {
+  function readStructure(byte: number, at: number) {
     switch (state) {
       case 'first-item':
         if (byte === 0x5d) return closeContainer('array')
-        return beginValue(byte)
+        return beginValue(byte, at)
       case 'value':
-        return beginValue(byte)
+        return beginValue(byte, at)
       case 'first-key':
         if (byte === 0x7d) return closeContainer('object')
-        return beginKey(byte)
+        return beginKey(byte, at)
       case 'key':
-        return beginKey(byte)
+        return beginKey(byte, at)
       case 'colon':
         if (byte !== 0x3a) throw unexpected(byte)
         state = 'value'
@@ -168,14 +184,14 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
     }
   }
 
-  function beginValue(byte: number) {
+  function beginValue(byte: number, at: number) {
     switch (byte) {
       case 0x7b:
         return openContainer('object', 'first-key')
       case 0x5b:
         return openContainer('array', 'first-item')
       case quote:
-        return beginString(false)
+        return beginString(false, at + 1)
       case 0x74:
         return beginLiteral('true')
       case 0x66:
@@ -194,9 +210,9 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
     }
   }
 
-  function beginKey(byte: number) {
+  function beginKey(byte: number, at: number) {
     if (byte !== quote) throw unexpected(byte)
-    beginString(true)
+    beginString(true, at + 1)
   }
 
   function openContainer(container: 'object' | 'array', next: State) {
@@ -230,41 +246,52 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
     visitor.scalar(isNull)
   }
 
-  function beginString(key: boolean) {
+  function beginString(key: boolean, start: number) {
     isKey = key
-    kept = []
-    keptBytes = 0
+    textStart = start
+    carried = ''
+    carriedBytes = 0
+    hasEscape = false
     hasLineBreak = false
     keepLimit = visitor.keep(key)
     state = 'string'
   }
 
   /** Reads on to the closing quote, the next escape, or the end of the piece. */
-  function readString(bytes: Buffer, from: number): number {
-    const at = piece.plainRunEnd(from)
-    keep(bytes, from, at)
-    if (bytes[at] === quote) {
-      endString()
+  function readString(from: number): number {
+    const at = plainRunEnd(from)
+    if (piece[at] === quote) {
+      endString(at)
       return at + 1
     }
-    if (bytes[at] === backslash) {
-      keep(bytes, at, at + 1)
+    if (piece[at] === backslash) {
+      hasEscape = true
       state = 'escape'
       return at + 1
     }
     return at
   }
 
-  function keep(bytes: Buffer, from: number, to: number) {
-    if (keptBytes > keepLimit || from === to) return
-    keptBytes += to - from
-    // A copy: the piece itself may be large, and is not ours.
-    if (keptBytes <= keepLimit) kept.push(Buffer.from(bytes.subarray(from, to)))
-    else kept = []
+  /** How far characters go that need no care: to a quote, a backslash, or the end of the piece. */
+  function plainRunEnd(from: number): number {
+    const shortEnd = Math.min(from + shortRun, piece.length)
+    for (let at = from; at < shortEnd; at++) {
+      const byte = piece[at] ?? 0
+      if (byte === quote || byte === backslash) return at
+      if (byte < 0x20) throw unexpected(byte)
+    }
+    if (shortEnd === piece.length) return shortEnd
+    if (nextQuote < shortEnd) nextQuote = indexOrEnd(piece, quote, shortEnd)
+    if (nextBackslash < shortEnd) nextBackslash = indexOrEnd(piece, backslash, shortEnd)
+    const end = Math.min(nextQuote, nextBackslash)
+    controls ??= createLowByteSearch(piece, 0x20)
+    const control = controls(shortEnd, end)
+    // RFC 8259 §7: control characters must be escaped.
+    if (control < end) throw unexpected(piece[control] ?? 0)
+    return end
   }
 
   function readEscape(byte: number, at: number): number {
-    keep(Buffer.of(byte), 0, 1)
     if (byte === 0x75) {
       hexDigits = ''
       state = 'hex'
@@ -278,7 +305,6 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
 
   function readHex(byte: number, at: number): number {
     if (!isHexDigit(byte)) throw unexpected(byte)
-    keep(Buffer.of(byte), 0, 1)
     hexDigits += String.fromCharCode(byte)
     if (hexDigits.length === 4) {
       if (lineBreaks.has(Number.parseInt(hexDigits, 16))) hasLineBreak = true
@@ -287,9 +313,15 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
     return at + 1
   }
 
-  function endString() {
-    const value = keptBytes <= keepLimit ? decode(kept) : undefined
-    const text = { value, hasLineBreak }
+  /** Keeps what the piece has of a string that goes on in the next one: a copy, since the piece is large and not ours. */
+  function carry() {
+    carriedBytes += piece.length - textStart
+    carried = carriedBytes <= keepLimit ? carried + piece.toString('latin1', textStart) : ''
+  }
+
+  function endString(at: number) {
+    const isKept = carriedBytes + at - textStart <= keepLimit
+    const text = { value: isKept ? textUntil(at) : undefined, hasLineBreak }
     if (isKey) {
       state = 'colon'
       visitor.key(text)
@@ -299,49 +331,22 @@ export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
     }
   }
 
+  function textUntil(end: number): string {
+    const written =
+      carriedBytes === 0
+        ? piece.toString('utf8', textStart, end)
+        : Buffer.from(carried + piece.toString('latin1', textStart, end), 'latin1').toString()
+    // The machine has checked the grammar, so that this cannot throw.
+    return hasEscape ? JSON.parse(`"${written}"`) : written
+  }
+
   return { write, end }
 }
 
-/** What is looked for again and again in one piece of the body: each of its bytes once for each thing. */
-function createPiece(bytes: Buffer) {
-  let controls: LowByteSearch | undefined
-  let nextQuote = -1
-  let nextBackslash = -1
-
-  /** The first one from there on; where none is, the end. */
-  function next(byte: number, from: number): number {
-    const at = bytes.indexOf(byte, from)
-    return at < 0 ? bytes.length : at
-  }
-
-  return {
-    /** How far characters go that need no care: to a quote, a backslash, or the end of the piece. */
-    plainRunEnd(from: number): number {
-      const shortEnd = Math.min(from + shortRun, bytes.length)
-      for (let at = from; at < shortEnd; at++) {
-        const byte = bytes[at] ?? 0
-        if (byte === quote || byte === backslash) return at
-        if (byte < 0x20) throw unexpected(byte)
-      }
-      if (shortEnd === bytes.length) return shortEnd
-      if (nextQuote < shortEnd) nextQuote = next(quote, shortEnd)
-      if (nextBackslash < shortEnd) nextBackslash = next(backslash, shortEnd)
-      const end = Math.min(nextQuote, nextBackslash)
-      controls ??= createLowByteSearch(bytes, 0x20)
-      const control = controls(shortEnd, end)
-      // RFC 8259 §7: control characters must be escaped.
-      if (control < end) throw unexpected(bytes[control] ?? 0)
-      return end
-    },
-  }
-}
-
-function decode(kept: readonly Buffer[]): string {
-  const [only] = kept
-  if (only === undefined) return ''
-  const bytes = kept.length === 1 ? only : Buffer.concat(kept)
-  // The machine has checked the grammar, so that this cannot throw.
-  return bytes.includes(backslash) ? JSON.parse(`"${bytes}"`) : bytes.toString()
+/** Where the byte is first, from there on; where it is not, the end. */
+function indexOrEnd(bytes: Buffer, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from)
+  return at < 0 ? bytes.length : at
 }
 
 function nextInNumber(state: State, byte: number): State | undefined {

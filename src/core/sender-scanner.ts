@@ -54,10 +54,11 @@ type Role =
   | 'attachments'
   | 'anything'
 
-type Keys = Readonly<Record<string, Role>>
+/** What the values of the keys that matter are for, with a bit of its own for each key. */
+type Keys = ReadonlyMap<string, { readonly role: Role; readonly bit: number }>
 type ValueType = 'object' | 'array' | 'string' | 'null' | 'scalar'
 
-const messageKeys: Keys = {
+const messageKeys = keys({
   from: 'from',
   to: 'lines',
   cc: 'lines',
@@ -67,9 +68,9 @@ const messageKeys: Keys = {
   category: 'lines',
   headers: 'headers',
   attachments: 'attachments',
-}
-const batchKeys: Keys = { base: 'message', requests: 'requests' }
-const fromKeys: Keys = { email: 'from-email', name: 'lines' }
+})
+const batchKeys = keys({ base: 'message', requests: 'requests' })
+const fromKeys = keys({ email: 'from-email', name: 'lines' })
 
 const invalidFrom = "'from' address is invalid"
 const emptyRequests = "empty field: 'requests'"
@@ -78,8 +79,8 @@ const lineBreak = 'A line break or NUL is not allowed in an address, a name, a s
 /** An open object or array. */
 interface Frame {
   readonly role: Role
-  /** Keys that were seen, of those that matter; null where none do. */
-  readonly seen: Set<string> | null
+  /** The bits of the keys that were seen, of those that matter. */
+  seen: number
 }
 
 /** What is known of one message's sender: absent until its `from` is there. */
@@ -165,7 +166,7 @@ export function createSenderScanner(kind: SendKind): SenderScanner {
   const visitor: JsonVisitor = {
     open(container) {
       const role = take(container)
-      frames.push({ role, seen: keysOf(role) === undefined ? null : new Set() })
+      frames.push({ role, seen: 0 })
       nextRole = roleOfItem(role)
     },
 
@@ -242,12 +243,15 @@ export function createSenderScanner(kind: SendKind): SenderScanner {
       return 'anything'
     }
     const folded = foldCase(value)
-    if (!Object.hasOwn(keys, folded)) return 'anything'
+    const watched = keys.get(folded)
+    if (watched === undefined) return 'anything'
     if (folded !== value) refuse(`The key ${JSON.stringify(value)} must be written '${folded}'`)
-    const seen = frames.at(-1)?.seen
-    if (seen?.has(folded)) refuse(`The key '${folded}' is there twice`)
-    seen?.add(folded)
-    return keys[folded] ?? 'anything'
+    const frame = frames.at(-1)
+    if (frame !== undefined) {
+      if ((frame.seen & watched.bit) !== 0) refuse(`The key '${folded}' is there twice`)
+      frame.seen |= watched.bit
+    }
+    return watched.role
   }
 
   function readHeaderName({ value }: JsonText) {
@@ -318,17 +322,8 @@ function roleOfItem(container: Role): Role {
   }
 }
 
-function keysOf(role: Role): Keys | undefined {
-  switch (role) {
-    case 'message':
-      return messageKeys
-    case 'batch':
-      return batchKeys
-    case 'from':
-      return fromKeys
-    default:
-      return undefined
-  }
+function keys(roles: Readonly<Record<string, Role>>): Keys {
+  return new Map(Object.entries(roles).map(([key, role], i) => [key, { role, bit: 1 << i }]))
 }
 
 /**
@@ -336,6 +331,7 @@ function keysOf(role: Role): Keys | undefined {
  * it (Go: U+017F, U+212A; Java's `equalsIgnoreCase`: U+0130 and U+0131 as well).
  */
 function foldCase(key: string): string {
+  if (!/[^\x00-@[-\x7f]/.test(key)) return key
   return key
     .replaceAll('\u017f', 's')
     .replaceAll('\u212a', 'k')

@@ -8,9 +8,11 @@ export interface Utf8Check {
   end(): boolean
 }
 
+const nothing = Buffer.alloc(0)
+
 export function createUtf8Check(): Utf8Check {
   /** The first bytes of a character whose rest has not arrived: at most three. */
-  let cut = Buffer.alloc(0)
+  let cut = nothing
 
   return {
     write(chunk) {
@@ -21,9 +23,10 @@ export function createUtf8Check(): Utf8Check {
         cut = Buffer.concat([cut, chunk.subarray(0, start)])
         if (start < missing) return true
         if (!isUtf8(cut)) return false
-        cut = Buffer.alloc(0)
+        cut = nothing
       }
       const end = lastCharacterStart(chunk, start)
+      if (start === 0 && end === chunk.length) return isUtf8(chunk)
       if (!isUtf8(chunk.subarray(start, end))) return false
       cut = Buffer.from(chunk.subarray(end))
       return true

@@ -17,6 +17,8 @@ export function rawHttp(
   { answers = 1, timeoutMs = 10_000 } = {},
 ): Promise<readonly RawAnswer[]> {
   const { hostname, port } = new URL(url)
+  const parts = typeof request === 'string' ? [request] : request
+  const isHead = String(parts[0]).startsWith('HEAD ')
   return new Promise((resolve, reject) => {
     const socket = connect(Number(port), hostname)
     let received = Buffer.alloc(0)
@@ -28,17 +30,17 @@ export function rawHttp(
     function finish() {
       clearTimeout(deadline)
       socket.destroy()
-      resolve(readAnswers(received))
+      resolve(readAnswers(received, isHead))
     }
     socket.on('connect', () => {
-      for (const part of typeof request === 'string' ? [request] : request) {
+      for (const part of parts) {
         const bytes = typeof part === 'string' ? Buffer.from(part) : part
         socket.write(bytes)
       }
     })
     socket.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk])
-      if (readAnswers(received).length >= answers) finish()
+      if (readAnswers(received, isHead).length >= answers) finish()
     })
     socket.on('close', finish)
     // A reset after the answer is how a server refuses to read on.
@@ -47,7 +49,7 @@ export function rawHttp(
 }
 
 /** The complete answers at the start of the bytes; informational ones are passed over. */
-function readAnswers(bytes: Buffer): RawAnswer[] {
+function readAnswers(bytes: Buffer, isHead: boolean): RawAnswer[] {
   const answers: RawAnswer[] = []
   let rest = bytes
   for (;;) {
@@ -65,8 +67,8 @@ function readAnswers(bytes: Buffer): RawAnswer[] {
       rest = body
       continue
     }
-    // RFC 9112 §6.3: 204 and 304 end with their header section, whatever it says.
-    const isBodiless = status === 204 || status === 304
+    // RFC 9112 §6.3: 204, 304 and answers to HEAD end with their header section, whatever it says.
+    const isBodiless = isHead || status === 204 || status === 304
     const length = isBodiless ? 0 : Number(headers['content-length'] ?? 0)
     if (!isBodiless && headers['transfer-encoding'] === 'chunked') {
       const end = body.indexOf('0\r\n\r\n')

@@ -33,24 +33,30 @@ test('small and large pieces keep their order', async () => {
   expect(Buffer.concat(body.chunks).equals(Buffer.concat(pieces))).toBe(true)
 })
 
-test.each([1, 65_536])(
+test.each([
+  [1, 5_000],
+  [65_536, 200],
+])(
   'everybody else has a turn while a body arrives in pieces of %i bytes',
-  async (length) => {
+  async (length, count) => {
     let sinceTurn = 0
     let most = 0
+    let turns = 0
     let reading = true
     function turn() {
+      if (sinceTurn > 0) turns++
       sinceTurn = 0
       if (reading) setImmediate(turn)
     }
     turn()
-    await read(piecesOf(Buffer.alloc(length * 700), length), () => {
-      sinceTurn += length + 64
+    await read(piecesOf(Buffer.alloc(length * count), length), () => {
+      sinceTurn += length + 512
       most = Math.max(most, sinceTurn)
       return true
     })
     reading = false
-    expect(most).toBeLessThan(3 * 65_536)
+    expect(most).toBeLessThan(3 * 524_288)
+    expect(turns).toBeGreaterThan(2)
   },
 )
 
