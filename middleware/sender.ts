@@ -35,10 +35,7 @@ export function sender(deps: SenderDeps): Step {
     const read = await readBody(incoming, outgoing, {
       limit: deps.maxBodyBytes,
       take: holdMemory(exchange, deps.bodyMemory),
-      onChunk(chunk) {
-        scanner.write(chunk)
-        return !scanner.refused
-      },
+      onChunk: scanner.write,
     })
     if (read.state !== 'complete' && read.state !== 'stopped') {
       return refuseUnread(exchange, read.state, deps.maxBodyBytes)

@@ -1,5 +1,5 @@
 import { createLowByteSearch, type LowByteSearch } from './low-bytes.ts'
-import { createUtf8Check } from './utf8.ts'
+import { createUtf8Check, type Utf8Check } from './utf8.ts'
 
 /**
  * A strict JSON reader (RFC 8259) for bytes that arrive in pieces. It never builds a value: it tells a visitor what
@@ -15,15 +15,15 @@ export interface JsonMachine {
   end(): void
 }
 
-export interface JsonVisitor {
-  open(container: 'object' | 'array'): void
-  close(): void
+export interface JsonVisitor<T> {
+  open(target: T, container: 'object' | 'array'): void
+  close(target: T): void
   /** A string begins: how many bytes of it, quotes excluded and escapes as written, are worth keeping? */
-  keep(isKey: boolean): number
-  key(text: JsonText): void
-  string(text: JsonText): void
+  keep(target: T, isKey: boolean): number
+  key(target: T, text: JsonText): void
+  string(target: T, text: JsonText): void
   /** A number, `true`, `false` or `null`. */
-  scalar(isNull: boolean): void
+  scalar(target: T, isNull: boolean): void
 }
 
 export interface JsonText {
@@ -69,278 +69,309 @@ const lineBreakEscapes = new Set(Buffer.from('nr'))
 const lineBreaks = new Set([0x00, 0x0a, 0x0d])
 const nothing = Buffer.alloc(0)
 
-export function createJsonMachine(visitor: JsonVisitor): JsonMachine {
-  const utf8 = createUtf8Check()
+/** What a machine knows between two pieces: one object for each text, since many are read at once. */
+interface Machine<T = unknown> {
+  readonly visitor: JsonVisitor<T>
+  readonly target: T
+  readonly utf8: Utf8Check
   /** What is open around the current place, outermost first. */
-  const open: ('object' | 'array')[] = []
-  let state: State = 'value'
-  let started = false
+  readonly open: ('object' | 'array')[]
+  state: State
+  started: boolean
 
-  let piece: Buffer = nothing
+  piece: Buffer
   /** What is looked for again and again in one piece: each of its bytes once for each thing. */
-  let controls: LowByteSearch | undefined
-  let nextQuote = -1
-  let nextBackslash = -1
+  controls: LowByteSearch | undefined
+  nextQuote: number
+  nextBackslash: number
 
-  let isKey = false
+  isKey: boolean
   /** Where the text of the string begins in the piece; what earlier pieces had of it, a character for a byte. */
-  let textStart = 0
-  let carried = ''
-  let carriedBytes = 0
-  let keepLimit = 0
-  let hasEscape = false
-  let hasLineBreak = false
-  let hexDigits = ''
-  let literal = ''
-  let literalRead = 0
+  textStart: number
+  carried: string
+  carriedBytes: number
+  keepLimit: number
+  hasEscape: boolean
+  hasLineBreak: boolean
+  hexDigits: string
+  literal: string
+  literalRead: number
+}
 
-  function write(chunk: Uint8Array) {
-    piece = Buffer.isBuffer(chunk)
-      ? chunk
-      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    const { length } = piece
-    if (!started && length > 0) {
-      started = true
-      if (piece[0] === 0xef) throw new JsonProblem('The body begins with a byte-order mark')
+/** `target` is handed to the visitor each time. */
+export function createJsonMachine<T>(visitor: JsonVisitor<T>, target: T): JsonMachine {
+  const machine: Machine<T> = {
+    visitor,
+    target,
+    utf8: createUtf8Check(),
+    open: [],
+    state: 'value',
+    started: false,
+    piece: nothing,
+    controls: undefined,
+    nextQuote: -1,
+    nextBackslash: -1,
+    isKey: false,
+    textStart: 0,
+    carried: '',
+    carriedBytes: 0,
+    keepLimit: 0,
+    hasEscape: false,
+    hasLineBreak: false,
+    hexDigits: '',
+    literal: '',
+    literalRead: 0,
+  }
+  return { write: (chunk) => write(machine, chunk), end: () => end(machine) }
+}
+
+function write(m: Machine, chunk: Uint8Array) {
+  m.piece = Buffer.isBuffer(chunk)
+    ? chunk
+    : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  const { length } = m.piece
+  if (!m.started && length > 0) {
+    m.started = true
+    if (m.piece[0] === 0xef) throw new JsonProblem('The body begins with a byte-order mark')
+  }
+  if (!m.utf8.write(m.piece)) throw new JsonProblem('The body is not UTF-8')
+  m.controls = undefined
+  m.nextQuote = -1
+  m.nextBackslash = -1
+  m.textStart = 0
+  let at = 0
+  while (at < length) at = m.state === 'string' ? readString(m, at) : step(m, at)
+  if (m.state === 'string' || m.state === 'escape' || m.state === 'hex') carry(m)
+  m.piece = nothing
+}
+
+function end(m: Machine) {
+  if (isNumberEnd(m.state)) endScalar(m, false)
+  if (!m.started) throw new JsonProblem('The body is empty')
+  if (m.state !== 'end' || !m.utf8.end()) throw new JsonProblem('The body is not complete JSON')
+}
+
+/** Takes one byte outside the plain part of a string; answers where to go on. */
+function step(m: Machine, at: number): number {
+  const byte = m.piece[at] ?? 0
+  switch (m.state) {
+    case 'escape':
+      return readEscape(m, byte, at)
+    case 'hex':
+      return readHex(m, byte, at)
+    case 'literal':
+      if (byte !== m.literal.charCodeAt(m.literalRead)) throw unexpected(byte)
+      m.literalRead++
+      if (m.literalRead === m.literal.length) endScalar(m, m.literal === 'null')
+      return at + 1
+    case 'string':
+    case 'value':
+    case 'first-item':
+    case 'first-key':
+    case 'key':
+    case 'colon':
+    case 'after-value':
+    case 'end':
+      if (!isSpace(byte)) readStructure(m, byte, at)
+      return at + 1
+    default: {
+      const next = nextInNumber(m.state, byte)
+      if (next !== undefined) {
+        m.state = next
+        return at + 1
+      }
+      if (!isNumberEnd(m.state)) throw unexpected(byte)
+      endScalar(m, false)
+      return at
     }
-    if (!utf8.write(piece)) throw new JsonProblem('The body is not UTF-8')
-    controls = undefined
-    nextQuote = -1
-    nextBackslash = -1
-    textStart = 0
-    let at = 0
-    while (at < length) at = state === 'string' ? readString(at) : step(at)
-    if (state === 'string' || state === 'escape' || state === 'hex') carry()
   }
+}
 
-  function end() {
-    if (isNumberEnd(state)) endScalar(false)
-    if (!started) throw new JsonProblem('The body is empty')
-    if (state !== 'end' || !utf8.end()) throw new JsonProblem('The body is not complete JSON')
+function readStructure(m: Machine, byte: number, at: number) {
+  switch (m.state) {
+    case 'first-item':
+      if (byte === 0x5d) return closeContainer(m, 'array')
+      return beginValue(m, byte, at)
+    case 'value':
+      return beginValue(m, byte, at)
+    case 'first-key':
+      if (byte === 0x7d) return closeContainer(m, 'object')
+      return beginKey(m, byte, at)
+    case 'key':
+      return beginKey(m, byte, at)
+    case 'colon':
+      if (byte !== 0x3a) throw unexpected(byte)
+      m.state = 'value'
+      return
+    case 'after-value': {
+      const around = m.open.at(-1)
+      if (byte === 0x2c) m.state = around === 'object' ? 'key' : 'value'
+      else if (byte === 0x7d) closeContainer(m, 'object')
+      else if (byte === 0x5d) closeContainer(m, 'array')
+      else throw unexpected(byte)
+      return
+    }
+    default:
+      throw new JsonProblem('The body goes on after its end')
   }
+}
 
-  /** Takes one byte outside the plain part of a string; answers where to go on. */
-  function step(at: number): number {
+function beginValue(m: Machine, byte: number, at: number) {
+  switch (byte) {
+    case 0x7b:
+      return openContainer(m, 'object', 'first-key')
+    case 0x5b:
+      return openContainer(m, 'array', 'first-item')
+    case quote:
+      return beginString(m, false, at + 1)
+    case 0x74:
+      return beginLiteral(m, 'true')
+    case 0x66:
+      return beginLiteral(m, 'false')
+    case 0x6e:
+      return beginLiteral(m, 'null')
+    case 0x2d:
+      m.state = 'minus'
+      return
+    case 0x30:
+      m.state = 'zero'
+      return
+    default:
+      if (!isDigit(byte)) throw unexpected(byte)
+      m.state = 'integer'
+  }
+}
+
+function beginKey(m: Machine, byte: number, at: number) {
+  if (byte !== quote) throw unexpected(byte)
+  beginString(m, true, at + 1)
+}
+
+function openContainer(m: Machine, container: 'object' | 'array', next: State) {
+  if (m.open.length === maxDepth) {
+    throw new JsonProblem(`The body is nested deeper than ${maxDepth} levels`)
+  }
+  m.open.push(container)
+  m.state = next
+  m.visitor.open(m.target, container)
+}
+
+function closeContainer(m: Machine, container: 'object' | 'array') {
+  if (m.open.pop() !== container)
+    throw new JsonProblem('The body is not JSON: brackets that do not match')
+  m.visitor.close(m.target)
+  endValue(m)
+}
+
+function endValue(m: Machine) {
+  m.state = m.open.length === 0 ? 'end' : 'after-value'
+}
+
+function beginLiteral(m: Machine, word: string) {
+  m.literal = word
+  m.literalRead = 1
+  m.state = 'literal'
+}
+
+function endScalar(m: Machine, isNull: boolean) {
+  endValue(m)
+  m.visitor.scalar(m.target, isNull)
+}
+
+function beginString(m: Machine, key: boolean, start: number) {
+  m.isKey = key
+  m.textStart = start
+  m.carried = ''
+  m.carriedBytes = 0
+  m.hasEscape = false
+  m.hasLineBreak = false
+  m.keepLimit = m.visitor.keep(m.target, key)
+  m.state = 'string'
+}
+
+/** Reads on to the closing quote, the next escape, or the end of the piece. */
+function readString(m: Machine, from: number): number {
+  const at = plainRunEnd(m, from)
+  if (m.piece[at] === quote) {
+    endString(m, at)
+    return at + 1
+  }
+  if (m.piece[at] === backslash) {
+    m.hasEscape = true
+    m.state = 'escape'
+    return at + 1
+  }
+  return at
+}
+
+/** How far characters go that need no care: to a quote, a backslash, or the end of the piece. */
+function plainRunEnd(m: Machine, from: number): number {
+  const { piece } = m
+  const shortEnd = Math.min(from + shortRun, piece.length)
+  for (let at = from; at < shortEnd; at++) {
     const byte = piece[at] ?? 0
-    switch (state) {
-      case 'escape':
-        return readEscape(byte, at)
-      case 'hex':
-        return readHex(byte, at)
-      case 'literal':
-        if (byte !== literal.charCodeAt(literalRead)) throw unexpected(byte)
-        literalRead++
-        if (literalRead === literal.length) endScalar(literal === 'null')
-        return at + 1
-      case 'string':
-      case 'value':
-      case 'first-item':
-      case 'first-key':
-      case 'key':
-      case 'colon':
-      case 'after-value':
-      case 'end':
-        if (!isSpace(byte)) readStructure(byte, at)
-        return at + 1
-      default: {
-        const next = nextInNumber(state, byte)
-        if (next !== undefined) {
-          state = next
-          return at + 1
-        }
-        if (!isNumberEnd(state)) throw unexpected(byte)
-        endScalar(false)
-        return at
-      }
-    }
+    if (byte === quote || byte === backslash) return at
+    if (byte < 0x20) throw unexpected(byte)
   }
+  if (shortEnd === piece.length) return shortEnd
+  if (m.nextQuote < shortEnd) m.nextQuote = indexOrEnd(piece, quote, shortEnd)
+  if (m.nextBackslash < shortEnd) m.nextBackslash = indexOrEnd(piece, backslash, shortEnd)
+  const end = Math.min(m.nextQuote, m.nextBackslash)
+  m.controls ??= createLowByteSearch(piece, 0x20)
+  const control = m.controls(shortEnd, end)
+  // RFC 8259 §7: control characters must be escaped.
+  if (control < end) throw unexpected(piece[control] ?? 0)
+  return end
+}
 
-  function readStructure(byte: number, at: number) {
-    switch (state) {
-      case 'first-item':
-        if (byte === 0x5d) return closeContainer('array')
-        return beginValue(byte, at)
-      case 'value':
-        return beginValue(byte, at)
-      case 'first-key':
-        if (byte === 0x7d) return closeContainer('object')
-        return beginKey(byte, at)
-      case 'key':
-        return beginKey(byte, at)
-      case 'colon':
-        if (byte !== 0x3a) throw unexpected(byte)
-        state = 'value'
-        return
-      case 'after-value': {
-        const around = open.at(-1)
-        if (byte === 0x2c) state = around === 'object' ? 'key' : 'value'
-        else if (byte === 0x7d) closeContainer('object')
-        else if (byte === 0x5d) closeContainer('array')
-        else throw unexpected(byte)
-        return
-      }
-      default:
-        throw new JsonProblem('The body goes on after its end')
-    }
+function readEscape(m: Machine, byte: number, at: number): number {
+  if (byte === 0x75) {
+    m.hexDigits = ''
+    m.state = 'hex'
+  } else {
+    if (!escapes.has(byte)) throw unexpected(byte)
+    if (lineBreakEscapes.has(byte)) m.hasLineBreak = true
+    m.state = 'string'
   }
+  return at + 1
+}
 
-  function beginValue(byte: number, at: number) {
-    switch (byte) {
-      case 0x7b:
-        return openContainer('object', 'first-key')
-      case 0x5b:
-        return openContainer('array', 'first-item')
-      case quote:
-        return beginString(false, at + 1)
-      case 0x74:
-        return beginLiteral('true')
-      case 0x66:
-        return beginLiteral('false')
-      case 0x6e:
-        return beginLiteral('null')
-      case 0x2d:
-        state = 'minus'
-        return
-      case 0x30:
-        state = 'zero'
-        return
-      default:
-        if (!isDigit(byte)) throw unexpected(byte)
-        state = 'integer'
-    }
+function readHex(m: Machine, byte: number, at: number): number {
+  if (!isHexDigit(byte)) throw unexpected(byte)
+  m.hexDigits += String.fromCharCode(byte)
+  if (m.hexDigits.length === 4) {
+    if (lineBreaks.has(Number.parseInt(m.hexDigits, 16))) m.hasLineBreak = true
+    m.state = 'string'
   }
+  return at + 1
+}
 
-  function beginKey(byte: number, at: number) {
-    if (byte !== quote) throw unexpected(byte)
-    beginString(true, at + 1)
+/** Keeps what the piece has of a string that goes on in the next one: a copy, since the piece is large and not ours. */
+function carry(m: Machine) {
+  m.carriedBytes += m.piece.length - m.textStart
+  m.carried =
+    m.carriedBytes <= m.keepLimit ? m.carried + m.piece.toString('latin1', m.textStart) : ''
+}
+
+function endString(m: Machine, at: number) {
+  const isKept = m.carriedBytes + at - m.textStart <= m.keepLimit
+  const text = { value: isKept ? textUntil(m, at) : undefined, hasLineBreak: m.hasLineBreak }
+  if (m.isKey) {
+    m.state = 'colon'
+    m.visitor.key(m.target, text)
+  } else {
+    endValue(m)
+    m.visitor.string(m.target, text)
   }
+}
 
-  function openContainer(container: 'object' | 'array', next: State) {
-    if (open.length === maxDepth) {
-      throw new JsonProblem(`The body is nested deeper than ${maxDepth} levels`)
-    }
-    open.push(container)
-    state = next
-    visitor.open(container)
-  }
-
-  function closeContainer(container: 'object' | 'array') {
-    if (open.pop() !== container)
-      throw new JsonProblem('The body is not JSON: brackets that do not match')
-    visitor.close()
-    endValue()
-  }
-
-  function endValue() {
-    state = open.length === 0 ? 'end' : 'after-value'
-  }
-
-  function beginLiteral(word: string) {
-    literal = word
-    literalRead = 1
-    state = 'literal'
-  }
-
-  function endScalar(isNull: boolean) {
-    endValue()
-    visitor.scalar(isNull)
-  }
-
-  function beginString(key: boolean, start: number) {
-    isKey = key
-    textStart = start
-    carried = ''
-    carriedBytes = 0
-    hasEscape = false
-    hasLineBreak = false
-    keepLimit = visitor.keep(key)
-    state = 'string'
-  }
-
-  /** Reads on to the closing quote, the next escape, or the end of the piece. */
-  function readString(from: number): number {
-    const at = plainRunEnd(from)
-    if (piece[at] === quote) {
-      endString(at)
-      return at + 1
-    }
-    if (piece[at] === backslash) {
-      hasEscape = true
-      state = 'escape'
-      return at + 1
-    }
-    return at
-  }
-
-  /** How far characters go that need no care: to a quote, a backslash, or the end of the piece. */
-  function plainRunEnd(from: number): number {
-    const shortEnd = Math.min(from + shortRun, piece.length)
-    for (let at = from; at < shortEnd; at++) {
-      const byte = piece[at] ?? 0
-      if (byte === quote || byte === backslash) return at
-      if (byte < 0x20) throw unexpected(byte)
-    }
-    if (shortEnd === piece.length) return shortEnd
-    if (nextQuote < shortEnd) nextQuote = indexOrEnd(piece, quote, shortEnd)
-    if (nextBackslash < shortEnd) nextBackslash = indexOrEnd(piece, backslash, shortEnd)
-    const end = Math.min(nextQuote, nextBackslash)
-    controls ??= createLowByteSearch(piece, 0x20)
-    const control = controls(shortEnd, end)
-    // RFC 8259 §7: control characters must be escaped.
-    if (control < end) throw unexpected(piece[control] ?? 0)
-    return end
-  }
-
-  function readEscape(byte: number, at: number): number {
-    if (byte === 0x75) {
-      hexDigits = ''
-      state = 'hex'
-    } else {
-      if (!escapes.has(byte)) throw unexpected(byte)
-      if (lineBreakEscapes.has(byte)) hasLineBreak = true
-      state = 'string'
-    }
-    return at + 1
-  }
-
-  function readHex(byte: number, at: number): number {
-    if (!isHexDigit(byte)) throw unexpected(byte)
-    hexDigits += String.fromCharCode(byte)
-    if (hexDigits.length === 4) {
-      if (lineBreaks.has(Number.parseInt(hexDigits, 16))) hasLineBreak = true
-      state = 'string'
-    }
-    return at + 1
-  }
-
-  /** Keeps what the piece has of a string that goes on in the next one: a copy, since the piece is large and not ours. */
-  function carry() {
-    carriedBytes += piece.length - textStart
-    carried = carriedBytes <= keepLimit ? carried + piece.toString('latin1', textStart) : ''
-  }
-
-  function endString(at: number) {
-    const isKept = carriedBytes + at - textStart <= keepLimit
-    const text = { value: isKept ? textUntil(at) : undefined, hasLineBreak }
-    if (isKey) {
-      state = 'colon'
-      visitor.key(text)
-    } else {
-      endValue()
-      visitor.string(text)
-    }
-  }
-
-  function textUntil(end: number): string {
-    const written =
-      carriedBytes === 0
-        ? piece.toString('utf8', textStart, end)
-        : Buffer.from(carried + piece.toString('latin1', textStart, end), 'latin1').toString()
-    // The machine has checked the grammar, so that this cannot throw.
-    return hasEscape ? JSON.parse(`"${written}"`) : written
-  }
-
-  return { write, end }
+function textUntil(m: Machine, end: number): string {
+  const written =
+    m.carriedBytes === 0
+      ? m.piece.toString('utf8', m.textStart, end)
+      : Buffer.from(m.carried + m.piece.toString('latin1', m.textStart, end), 'latin1').toString()
+  // The machine has checked the grammar, so that this cannot throw.
+  return m.hasEscape ? JSON.parse(`"${written}"`) : written
 }
 
 /** Where the byte is first, from there on; where it is not, the end. */

@@ -19,9 +19,8 @@ export type SenderScan =
 
 /** Finds out who a body claims to be from, while it arrives. */
 export interface SenderScanner {
-  write(chunk: Uint8Array): void
-  /** True once no rest could make the body acceptable: it need not be read any further. */
-  readonly refused: boolean
+  /** False once no rest could make the body acceptable: it need not be read any further. */
+  write(chunk: Uint8Array): boolean
   end(): SenderScan
 }
 
@@ -89,222 +88,246 @@ interface Sender {
   email: string
 }
 
+/** What is known of a body so far. */
+interface Scan {
+  readonly kind: SendKind
+  readonly problems: BodyProblem[]
+  readonly frames: Frame[]
+  readonly base: Sender
+  readonly message: Sender
+  readonly requests: Sender[]
+  /** The request that is being read; the sender that the current place is about. */
+  item: number | undefined
+  sender: Sender
+  nextRole: Role
+  refused: boolean
+}
+
+function createScan(kind: SendKind): Scan {
+  const base: Sender = { from: 'absent', email: '' }
+  const message: Sender = { from: 'absent', email: '' }
+  const isSend = kind === 'send'
+  return {
+    kind,
+    problems: [],
+    frames: [],
+    base,
+    message,
+    requests: [],
+    item: undefined,
+    sender: isSend ? message : base,
+    nextRole: isSend ? 'message' : 'batch',
+    refused: false,
+  }
+}
+
 /**
  * Reads the body in one pass, in bounded memory. It refuses what two readers could take for different senders: keys that
  * are there twice, or in another case, on the way to a sender (some JSON libraries match keys without regard to case).
  */
 export function createSenderScanner(kind: SendKind): SenderScanner {
-  const problems: BodyProblem[] = []
-  const frames: Frame[] = []
-  const base: Sender = { from: 'absent', email: '' }
-  const message: Sender = { from: 'absent', email: '' }
-  const requests: Sender[] = []
-  /** Items that already have a problem: one each is enough. */
-  const refusedItems = new Set<number>()
-  /** The request that is being read; the sender that the current place is about. */
-  let item: number | undefined
-  let sender: Sender = kind === 'send' ? message : base
-  let nextRole: Role = kind === 'send' ? 'message' : 'batch'
-  let refused = false
-
-  /** What is wrong with one item leaves the others to be read; everything else ends the scan. */
-  function refuse(text: string) {
-    if (item === undefined) throw new JsonProblem(text)
-    if (refusedItems.has(item)) return
-    refusedItems.add(item)
-    problems.push({ item, text })
-  }
-
-  /** Called as any value begins: what is it for, and may it be of this type? */
-  function take(type: ValueType): Role {
-    const role = nextRole
-    const around = frames.at(-1)?.role
-    if (around === 'requests') beginRequest()
-    switch (role) {
-      case 'message':
-        if (type === 'object' || (around === 'batch' && type === 'null')) break
-        refuse(around === undefined ? 'The body is not an object' : 'It must be an object')
-        break
-      case 'batch':
-        if (type !== 'object') refuse('The body is not an object')
-        break
-      case 'requests':
-        if (type === 'null') refuse(emptyRequests)
-        if (type !== 'array') refuse("'requests' must be an array")
-        break
-      case 'from':
-        if (type !== 'null') sender.from = 'incomplete'
-        if (type !== 'null' && type !== 'object') refuse(invalidFrom)
-        break
-      case 'from-email':
-        if (type !== 'null' && type !== 'string') refuse(invalidFrom)
-        break
-      case 'headers':
-        if (type !== 'null' && type !== 'object') refuse("'headers' must be an object")
-        break
-      case 'header':
-        if (type === 'object' || type === 'array') refuse("'headers' must hold text")
-        break
-      case 'lines':
-      case 'attachments':
-      case 'anything':
-        break
-    }
-    return role
-  }
-
-  function beginRequest() {
-    if (requests.length === maxRequests) {
-      item = undefined
-      refuse(`'requests' has more than ${maxRequests} items`)
-    }
-    item = requests.length
-    sender = { from: 'absent', email: '' }
-    requests.push(sender)
-  }
-
-  const visitor: JsonVisitor = {
-    open(container) {
-      const role = take(container)
-      frames.push({ role, seen: 0 })
-      nextRole = roleOfItem(role)
-    },
-
-    close() {
-      const closed = frames.pop()
-      if (closed?.role === 'requests') {
-        item = undefined
-        sender = base
-      }
-      endValue()
-    },
-
-    keep(isKey) {
-      if (!isKey) return nextRole === 'from-email' ? maxEmailBytes : 0
-      const role = frames.at(-1)?.role
-      return role === 'anything' || role === 'lines' ? 0 : maxKeyBytes
-    },
-
-    key(text) {
-      nextRole = readKey(frames.at(-1)?.role ?? 'anything', text)
-    },
-
-    string(text) {
-      const role = take('string')
-      if (text.hasLineBreak && role !== 'anything') refuse(lineBreak)
-      if (role === 'from-email') {
-        if (text.value === undefined) refuse(invalidFrom)
-        sender.from = 'complete'
-        sender.email = text.value ?? ''
-      }
-      endValue()
-    },
-
-    scalar(isNull) {
-      take(isNull ? 'null' : 'scalar')
-      endValue()
-    },
-  }
-
-  /** In an array the next value is for the same; in an object its key will say. */
-  function endValue() {
-    nextRole = roleOfItem(frames.at(-1)?.role ?? 'anything')
-  }
-
-  /** What the value of this key is for. */
-  function readKey(role: Role, text: JsonText): Role {
-    if (text.hasLineBreak && role !== 'anything') refuse(lineBreak)
-    switch (role) {
-      case 'message':
-        return readWatchedKey(messageKeys, text)
-      case 'batch':
-        return readWatchedKey(batchKeys, text)
-      case 'from':
-        return readWatchedKey(fromKeys, text)
-      case 'headers':
-        readHeaderName(text)
-        return 'header'
-      case 'attachments':
-        return text.value === 'content' ? 'anything' : 'attachments'
-      case 'requests':
-      case 'from-email':
-      case 'header':
-      case 'lines':
-      case 'anything':
-        return role
-    }
-  }
-
-  function readWatchedKey(keys: Keys, { value }: JsonText): Role {
-    if (value === undefined || !value.isWellFormed() || value === '__proto__') {
-      refuse(
-        `A key ${value === undefined ? 'that long' : JSON.stringify(value)} is not allowed here`,
-      )
-      return 'anything'
-    }
-    const folded = foldCase(value)
-    const watched = keys.get(folded)
-    if (watched === undefined) return 'anything'
-    if (folded !== value) refuse(`The key ${JSON.stringify(value)} must be written '${folded}'`)
-    const frame = frames.at(-1)
-    if (frame !== undefined) {
-      if ((frame.seen & watched.bit) !== 0) refuse(`The key '${folded}' is there twice`)
-      frame.seen |= watched.bit
-    }
-    return watched.role
-  }
-
-  function readHeaderName({ value }: JsonText) {
-    if (value === undefined || !headerName.test(value) || value === '__proto__') {
-      refuse("'headers' has a name that is not the name of a header field")
-    } else if (senderFields.has(value.toLowerCase())) {
-      refuse(`'headers' must not set ${JSON.stringify(value)}: the sender is 'from'`)
-    }
-  }
-
-  function conclude(): SenderScan {
-    if (kind === 'send') return concludeSenders([message])
-    if (requests.length === 0) return { ok: false, problems: [{ text: emptyRequests }] }
-    const effective = requests.map((request) => (request.from === 'absent' ? base : request))
-    return concludeSenders(effective)
-  }
-
-  function concludeSenders(effective: readonly Sender[]): SenderScan {
-    effective.forEach(({ from }, index) => {
-      if (from === 'complete' || refusedItems.has(index)) return
-      problems.push({ ...(kind === 'batch' && { item: index }), text: "'from' is required" })
-    })
-    if (problems.length > 0) return { ok: false, problems: problems.toSorted(byItem) }
-    const senders = effective.map(({ email }) => email)
-    return { ok: true, senders, ...(base.from === 'complete' && { base: base.email }) }
-  }
-
-  const machine = createJsonMachine(visitor)
-
-  /** Reads on, or notes why not: a problem of one item alone lets the rest be read. */
-  function attempt(read: () => void) {
-    if (refused) return
-    try {
-      read()
-    } catch (error) {
-      if (!(error instanceof JsonProblem)) throw error
-      refused = true
-      problems.push({ text: error.message })
-    }
-  }
-
+  const scan = createScan(kind)
+  const machine = createJsonMachine(visitor, scan)
   return {
+    // No accessor: V8 gives each object that has one a shape of its own, which keeps what it belongs to alive.
     write(chunk) {
-      attempt(() => machine.write(chunk))
-    },
-    get refused() {
-      return refused
+      try {
+        if (!scan.refused) machine.write(chunk)
+      } catch (error) {
+        endWith(scan, error)
+      }
+      return !scan.refused
     },
     end() {
-      attempt(() => machine.end())
-      return refused ? { ok: false, problems: problems.toSorted(byItem) } : conclude()
+      try {
+        if (!scan.refused) machine.end()
+      } catch (error) {
+        endWith(scan, error)
+      }
+      return scan.refused ? refusal(scan.problems) : conclude(scan)
     },
   }
+}
+
+/** A problem of one item alone lets the rest be read; this one does not. */
+function endWith(s: Scan, error: unknown) {
+  if (!(error instanceof JsonProblem)) throw error
+  s.refused = true
+  s.problems.push({ text: error.message })
+}
+
+function refusal(problems: readonly BodyProblem[]): SenderScan {
+  return { ok: false, problems: problems.toSorted(byItem) }
+}
+
+/** What is wrong with one item leaves the others to be read; everything else ends the scan. */
+function refuse({ item, problems }: Scan, text: string) {
+  if (item === undefined) throw new JsonProblem(text)
+  // One problem for each is enough.
+  if (problems.at(-1)?.item !== item) problems.push({ item, text })
+}
+
+/** Called as any value begins: what is it for, and may it be of this type? */
+function take(s: Scan, type: ValueType): Role {
+  const role = s.nextRole
+  const around = s.frames.at(-1)?.role
+  if (around === 'requests') beginRequest(s)
+  switch (role) {
+    case 'message':
+      if (type === 'object' || (around === 'batch' && type === 'null')) break
+      refuse(s, around === undefined ? 'The body is not an object' : 'It must be an object')
+      break
+    case 'batch':
+      if (type !== 'object') refuse(s, 'The body is not an object')
+      break
+    case 'requests':
+      if (type === 'null') refuse(s, emptyRequests)
+      if (type !== 'array') refuse(s, "'requests' must be an array")
+      break
+    case 'from':
+      if (type !== 'null') s.sender.from = 'incomplete'
+      if (type !== 'null' && type !== 'object') refuse(s, invalidFrom)
+      break
+    case 'from-email':
+      if (type !== 'null' && type !== 'string') refuse(s, invalidFrom)
+      break
+    case 'headers':
+      if (type !== 'null' && type !== 'object') refuse(s, "'headers' must be an object")
+      break
+    case 'header':
+      if (type === 'object' || type === 'array') refuse(s, "'headers' must hold text")
+      break
+    case 'lines':
+    case 'attachments':
+    case 'anything':
+      break
+  }
+  return role
+}
+
+function beginRequest(s: Scan) {
+  if (s.requests.length === maxRequests) {
+    s.item = undefined
+    refuse(s, `'requests' has more than ${maxRequests} items`)
+  }
+  s.item = s.requests.length
+  s.sender = { from: 'absent', email: '' }
+  s.requests.push(s.sender)
+}
+
+/** In an array the next value is for the same; in an object its key will say. */
+function endValue(s: Scan) {
+  s.nextRole = roleOfItem(s.frames.at(-1)?.role ?? 'anything')
+}
+
+/** What the value of this key is for. */
+function readKey(s: Scan, role: Role, text: JsonText): Role {
+  if (text.hasLineBreak && role !== 'anything') refuse(s, lineBreak)
+  switch (role) {
+    case 'message':
+      return readWatchedKey(s, messageKeys, text)
+    case 'batch':
+      return readWatchedKey(s, batchKeys, text)
+    case 'from':
+      return readWatchedKey(s, fromKeys, text)
+    case 'headers':
+      readHeaderName(s, text)
+      return 'header'
+    case 'attachments':
+      return text.value === 'content' ? 'anything' : 'attachments'
+    case 'requests':
+    case 'from-email':
+    case 'header':
+    case 'lines':
+    case 'anything':
+      return role
+  }
+}
+
+function readWatchedKey(s: Scan, keys: Keys, { value }: JsonText): Role {
+  if (value === undefined || !value.isWellFormed() || value === '__proto__') {
+    refuse(
+      s,
+      `A key ${value === undefined ? 'that long' : JSON.stringify(value)} is not allowed here`,
+    )
+    return 'anything'
+  }
+  const folded = foldCase(value)
+  const watched = keys.get(folded)
+  if (watched === undefined) return 'anything'
+  if (folded !== value) refuse(s, `The key ${JSON.stringify(value)} must be written '${folded}'`)
+  const frame = s.frames.at(-1)
+  if (frame !== undefined) {
+    if ((frame.seen & watched.bit) !== 0) refuse(s, `The key '${folded}' is there twice`)
+    frame.seen |= watched.bit
+  }
+  return watched.role
+}
+
+function readHeaderName(s: Scan, { value }: JsonText) {
+  if (value === undefined || !headerName.test(value) || value === '__proto__') {
+    refuse(s, "'headers' has a name that is not the name of a header field")
+  } else if (senderFields.has(value.toLowerCase())) {
+    refuse(s, `'headers' must not set ${JSON.stringify(value)}: the sender is 'from'`)
+  }
+}
+
+function conclude({ kind, message, base, requests, problems }: Scan): SenderScan {
+  const isBatch = kind === 'batch'
+  if (isBatch && requests.length === 0) return { ok: false, problems: [{ text: emptyRequests }] }
+  const effective = isBatch
+    ? requests.map((request) => (request.from === 'absent' ? base : request))
+    : [message]
+  effective.forEach(({ from }, index) => {
+    if (from === 'complete' || problems.some(({ item }) => item === index)) return
+    problems.push({ ...(isBatch && { item: index }), text: "'from' is required" })
+  })
+  if (problems.length > 0) return refusal(problems)
+  const senders = effective.map(({ email }) => email)
+  return base.from === 'complete' ? { ok: true, senders, base: base.email } : { ok: true, senders }
+}
+
+const visitor: JsonVisitor<Scan> = {
+  open(s, container) {
+    const role = take(s, container)
+    s.frames.push({ role, seen: 0 })
+    s.nextRole = roleOfItem(role)
+  },
+
+  close(s) {
+    const closed = s.frames.pop()
+    if (closed?.role === 'requests') {
+      s.item = undefined
+      s.sender = s.base
+    }
+    endValue(s)
+  },
+
+  keep(s, isKey) {
+    if (!isKey) return s.nextRole === 'from-email' ? maxEmailBytes : 0
+    const role = s.frames.at(-1)?.role
+    return role === 'anything' || role === 'lines' ? 0 : maxKeyBytes
+  },
+
+  key(s, text) {
+    s.nextRole = readKey(s, s.frames.at(-1)?.role ?? 'anything', text)
+  },
+
+  string(s, text) {
+    const role = take(s, 'string')
+    if (text.hasLineBreak && role !== 'anything') refuse(s, lineBreak)
+    if (role === 'from-email') {
+      if (text.value === undefined) refuse(s, invalidFrom)
+      s.sender.from = 'complete'
+      s.sender.email = text.value ?? ''
+    }
+    endValue(s)
+  },
+
+  scalar(s, isNull) {
+    take(s, isNull ? 'null' : 'scalar')
+    endValue(s)
+  },
 }
 
 /** What a value in the container is for, where no key says so. */

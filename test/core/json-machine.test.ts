@@ -1,17 +1,23 @@
 import { describe, expect, test } from 'vitest'
-import { createJsonMachine, JsonProblem, maxDepth } from '../../src/core/json-machine.ts'
+import {
+  createJsonMachine,
+  JsonProblem,
+  type JsonVisitor,
+  maxDepth,
+} from '../../src/core/json-machine.ts'
 
 /** What the machine saw, flat: enough to tell two readings apart. */
 function read(pieces: readonly Uint8Array[], keep = 10_000): unknown[] {
   const seen: unknown[] = []
-  const machine = createJsonMachine({
-    open: (container) => seen.push(container),
-    close: () => seen.push('close'),
+  const visitor: JsonVisitor<unknown[]> = {
+    open: (into, container) => into.push(container),
+    close: (into) => into.push('close'),
     keep: () => keep,
-    key: ({ value, hasLineBreak }) => seen.push({ key: value, hasLineBreak }),
-    string: ({ value, hasLineBreak }) => seen.push({ string: value, hasLineBreak }),
-    scalar: (isNull) => seen.push(isNull),
-  })
+    key: (into, { value, hasLineBreak }) => into.push({ key: value, hasLineBreak }),
+    string: (into, { value, hasLineBreak }) => into.push({ string: value, hasLineBreak }),
+    scalar: (into, isNull) => into.push(isNull),
+  }
+  const machine = createJsonMachine(visitor, seen)
   for (const piece of pieces) machine.write(piece)
   machine.end()
   return seen

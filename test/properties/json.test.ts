@@ -19,25 +19,28 @@ function readByMachine(pieces: readonly Buffer[]): { value: unknown } | undefine
     if (Array.isArray(into)) into.push(value)
     else into.set(key.replaceAll('\\', forBackslash), value)
   }
-  const machine = createJsonMachine({
-    open(container) {
-      const into = container === 'array' ? [] : new Map<string, unknown>()
-      put(into)
-      open.push({ into, key: '' })
+  const machine = createJsonMachine<typeof open>(
+    {
+      open(within, container) {
+        const into = container === 'array' ? [] : new Map<string, unknown>()
+        put(into)
+        within.push({ into, key: '' })
+      },
+      close: (within) => void within.pop(),
+      keep: () => Infinity,
+      key(within, { value = '', hasLineBreak }) {
+        expect(hasLineBreak).toBe(/[\r\n\0]/.test(value))
+        const top = within.at(-1)
+        if (top !== undefined) top.key = value
+      },
+      string(_within, { value = '', hasLineBreak }) {
+        expect(hasLineBreak).toBe(/[\r\n\0]/.test(value))
+        put({ text: value.replaceAll('\\', forBackslash) })
+      },
+      scalar: (_within, isNull) => put(isNull ? null : someScalar),
     },
-    close: () => void open.pop(),
-    keep: () => Infinity,
-    key({ value = '', hasLineBreak }) {
-      expect(hasLineBreak).toBe(/[\r\n\0]/.test(value))
-      const top = open.at(-1)
-      if (top !== undefined) top.key = value
-    },
-    string({ value = '', hasLineBreak }) {
-      expect(hasLineBreak).toBe(/[\r\n\0]/.test(value))
-      put({ text: value.replaceAll('\\', forBackslash) })
-    },
-    scalar: (isNull) => put(isNull ? null : someScalar),
-  })
+    open,
+  )
   try {
     for (const piece of pieces) machine.write(piece)
     machine.end()
