@@ -264,7 +264,8 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     }
   }
 
-  const app = new Hono<{ Bindings: HttpBindings }>()
+  // The route is found by the raw path, and never by what a URL parser makes of it.
+  const app = new Hono<{ Bindings: HttpBindings }>({ getPath: () => '/' })
   // Answers are written straight into Node's response: a `Response` of its own would cost more than all the checks.
   app.all('*', ({ env: { incoming, outgoing } }) => {
     void serve(incoming, outgoing)

@@ -44,6 +44,8 @@ const strippedPrefixes = ['postern-', 'x-forwarded-', 'sec-websocket-']
 /** `connection` names further fields that are hop-by-hop; content-length is right for what passes unchanged. */
 const strippedFromAnswers = new Set([...hopByHop, 'cache-control', 'x-request-id'])
 
+const none: ReadonlySet<string> = new Set()
+
 export interface Stamp {
   readonly principal: Principal
   readonly assertion: string
@@ -60,7 +62,9 @@ export interface Stamp {
 /** The fields of the request to the upstream, as a flat list of names and values. */
 export function upstreamHeaders(rawHeaders: readonly string[], stamp: Stamp): string[] {
   const dropped = connectionOptions(rawHeaders)
-  const operatorNames = new Set(stamp.operatorHeaders.map(([name]) => canonical(name)))
+  const { operatorHeaders } = stamp
+  const operatorNames =
+    operatorHeaders.length === 0 ? none : new Set(operatorHeaders.map(([name]) => canonical(name)))
   const fields: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
@@ -85,7 +89,7 @@ export function upstreamHeaders(rawHeaders: readonly string[], stamp: Stamp): st
   )
   if (stamp.host !== undefined) fields.push('X-Forwarded-Host', stamp.host)
   if (stamp.contentType !== undefined) fields.push('Content-Type', stamp.contentType)
-  for (const [name, value] of stamp.operatorHeaders) fields.push(name, value)
+  for (const [name, value] of operatorHeaders) fields.push(name, value)
   return fields
 }
 
@@ -94,36 +98,41 @@ export function answerHeaders(
   headers: IncomingHttpHeaders,
   { principal, requestId }: Pick<Stamp, 'principal' | 'requestId'>,
 ): string[] {
-  const dropped = connectionOptions(['connection', headers.connection ?? ''])
+  const { connection } = headers
+  const dropped = connection === undefined ? none : connectionOptions(['connection', connection])
   const fields: string[] = []
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name]
     if (value === undefined || strippedFromAnswers.has(name) || dropped.has(name)) continue
     if (canonical(name).startsWith('postern-')) continue
-    for (const one of Array.isArray(value) ? value : [value]) fields.push(name, one)
+    if (typeof value === 'string') fields.push(name, value)
+    else for (const one of value) fields.push(name, one)
   }
   // An answer to one credential must not be served to another by a cache on the way.
   fields.push('Cache-Control', 'no-store', 'X-Request-Id', requestId)
-  fields.push(...sunsetHeaders(principal))
+  addSunset(fields, principal)
   return fields
 }
 
 /** A token in its reset window tells its sender in time: `Sunset` (RFC 8594 §3), `Deprecation` (RFC 9745 §2). */
-function sunsetHeaders({ standing, endsAt }: Principal): string[] {
-  if (standing !== 'reset' || endsAt === null) return []
+function addSunset(fields: string[], { standing, endsAt }: Principal) {
+  if (standing !== 'reset' || endsAt === null) return
   const sunset = new Date(endsAt).toUTCString()
-  return ['Sunset', sunset, 'Deprecation', `@${Math.floor(endsAt / 1000)}`]
+  fields.push('Sunset', sunset, 'Deprecation', `@${Math.floor(endsAt / 1000)}`)
 }
 
 function canonical(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-')
+  const lower = name.toLowerCase()
+  return lower.includes('_') ? lower.replaceAll('_', '-') : lower
 }
 
 /** The fields that `Connection` names are for this hop only (RFC 9110 §7.6.1). */
 function connectionOptions(rawHeaders: readonly string[]): ReadonlySet<string> {
-  const options = new Set<string>()
+  let options: Set<string> | undefined
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() !== 'connection') continue
+    options ??= new Set()
     for (const option of (rawHeaders[i + 1] ?? '').split(',')) options.add(canonical(option.trim()))
   }
-  return options
+  return options ?? none
 }

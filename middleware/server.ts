@@ -27,6 +27,13 @@ interface HttpServerDeps {
   readonly metrics: Pick<Metrics, 'answered' | 'inFlight'>
 }
 
+/** What was said on one socket. */
+interface Conversation {
+  readonly unanswered: Set<ServerResponse>
+  /** The request that came last. */
+  latest: IncomingMessage
+}
+
 /** A client has this long for its handshake, for its header section, and for a whole request of any allowed size on a slow line. */
 const headersTimeoutMs = 15_000
 const requestTimeoutMs = 300_000
@@ -46,30 +53,38 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
   const { clock, metrics, listener } = deps
   let closing = false
   let endsIdle = false
-  /** What is still to be answered on each socket. */
-  const pending = new WeakMap<Duplex, Set<ServerResponse>>()
-  /** The request that came last on each socket. */
-  const latest = new WeakMap<Duplex, IncomingMessage>()
+  const conversations = new WeakMap<Duplex, Conversation>()
   /** Sockets whose bytes the parser no longer understands: it complains of each piece that still comes. */
   const refused = new WeakSet<Duplex>()
 
   function serve(incoming: IncomingMessage, outgoing: ServerResponse) {
     const startedAt = clock.monotonic()
     metrics.inFlight('http', 1)
-    const onSocket = pending.get(incoming.socket) ?? new Set()
-    pending.set(incoming.socket, onSocket.add(outgoing))
-    latest.set(incoming.socket, incoming)
+    const { unanswered } = goOn(incoming, outgoing)
     if (closing || asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false
     // Before Node's own listener, which would read on without end and without telling.
-    outgoing.prependOnceListener('finish', () => drain(incoming, options.maxDrainBytes))
-    outgoing.once('close', () => {
+    outgoing.prependListener('finish', () => drain(incoming, options.maxDrainBytes))
+    outgoing.on('close', () => {
       metrics.inFlight('http', -1)
-      onSocket.delete(outgoing)
+      unanswered.delete(outgoing)
       if (endsIdle) setImmediate(endIdle)
       const status = outgoing.writableFinished ? outgoing.statusCode : 499
       metrics.answered('http', status, clock.monotonic() - startedAt)
     })
     listener(incoming, outgoing)
+  }
+
+  function goOn(incoming: IncomingMessage, outgoing: ServerResponse): Conversation {
+    const { socket } = incoming
+    const known = conversations.get(socket)
+    if (known === undefined) {
+      const begun = { unanswered: new Set([outgoing]), latest: incoming }
+      conversations.set(socket, begun)
+      return begun
+    }
+    known.unanswered.add(outgoing)
+    known.latest = incoming
+    return known
   }
 
   function endIdle() {
@@ -88,9 +103,10 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
 
   /** Answers in the order of the requests: one that came whole must not be told that it was malformed. */
   function answerLast(socket: Duplex, answer: string) {
-    const unanswered = [...(pending.get(socket) ?? [])]
+    const conversation = conversations.get(socket)
+    const unanswered = [...(conversation?.unanswered ?? [])]
     // The refused bytes are the body of the latest request, or come after it.
-    const isItsBody = latest.get(socket)?.complete === false
+    const isItsBody = conversation?.latest.complete === false
     const own = isItsBody ? unanswered.pop() : undefined
     const [earlier] = unanswered
     if (earlier !== undefined) earlier.once('close', () => answerLast(socket, answer))
