@@ -22,6 +22,7 @@ import {
 import { openControlPlane } from './control-plane.ts'
 import { startDev } from './dev.ts'
 import { startGateway } from './gateway.ts'
+import { countBuffersWithHeap } from './heap-limits.ts'
 import { createLog } from './log.ts'
 import { type Primary, startPrimary } from './primary.ts'
 import { systemRandom } from './random.ts'
@@ -35,6 +36,7 @@ import type { FromWorker } from './worker-messages.ts'
 
 /** The process: the only reader of environment, arguments and signals. */
 
+countBuffersWithHeap()
 const system = { clock: systemClock, random: systemRandom }
 /** Whether a driver may keep what nobody can call back: a timer of two seconds, the look-up of a name. */
 let mayLinger = false
