@@ -1,16 +1,25 @@
-import { type Logger, pino } from 'pino'
+import { pino } from 'pino'
 
-/**
- * One JSON object a line on standard output. What goes in is chosen at each call: names of fields that may hold a secret
- * are censored besides, as a second line of defence.
- */
-export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
+/** Flat, so that a secret has nowhere to hide from `secretNames`. */
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>
+
+/** One JSON object a line on standard output. What goes in is chosen at each call. */
+export interface Log {
+  debug(fields: LogFields): void
+  info(fields: LogFields): void
+  warn(fields: LogFields): void
+  error(fields: LogFields): void
+}
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
+/** Fields of these names are censored, as a second line of defence. */
+const secretNames = ['token', 'password', 'authorization']
+const censor = () => '[Redacted]'
+
 /** Lines wait for each other, so that not each costs a system call: a killed process loses those of the last moment. */
-const buffered = { sync: false, minLength: 4096, periodicFlush: 100 }
+const buffered = { sync: false, minLength: 32_768, maxWrite: 65_536, periodicFlush: 100 }
 
 export function createLog(level: LogLevel, destination?: { write(line: string): void }): Log {
   const options = {
@@ -18,7 +27,8 @@ export function createLog(level: LogLevel, destination?: { write(line: string): 
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: ['token', 'password', 'authorization', '*.token', '*.password', '*.authorization'],
+    // pino's `redact` looks for each path again in each line: four times the cost of the line itself.
+    serializers: Object.fromEntries(secretNames.map((name) => [name, censor])),
   }
   return pino(options, destination ?? pino.destination(buffered))
 }
