@@ -19,7 +19,7 @@ const secretNames = ['token', 'password', 'authorization']
 const censor = () => '[Redacted]'
 
 /** Lines wait for each other, so that not each costs a system call: a killed process loses those of the last moment. */
-const buffered = { sync: false, minLength: 32_768, maxWrite: 65_536, periodicFlush: 100 }
+const buffered = { sync: false, minLength: 8192, periodicFlush: 100 }
 
 export function createLog(level: LogLevel, destination?: { write(line: string): void }): Log {
   const options = {

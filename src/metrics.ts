@@ -109,11 +109,16 @@ export function createMetrics(): Metrics {
     labelNames: ['protocol'],
     registers,
   })
-  const inFlight = new Gauge({
+  // What changes several times in a request is counted in plain numbers, and shown when it is asked for.
+  const handled = { http: 0, smtp: 0 }
+  new Gauge({
     name: 'postern_in_flight',
     help: 'Requests and messages being handled.',
     labelNames: ['protocol'],
     registers,
+    collect() {
+      for (const [protocol, count] of Object.entries(handled)) this.set({ protocol }, count)
+    },
   })
 
   const limited = new Counter({
@@ -123,11 +128,16 @@ export function createMetrics(): Metrics {
     registers,
   })
 
-  const lookups = new Counter({
+  const found = { memory: 0, shared: 0, store: 0 }
+  new Counter({
     name: 'postern_lookups_total',
     help: 'Records found, by where: memory, the shared cache, or the store.',
     labelNames: ['tier'],
     registers,
+    collect() {
+      this.reset()
+      for (const [tier, count] of Object.entries(found)) this.inc({ tier }, count)
+    },
   })
 
   const changes = new Counter({
@@ -160,7 +170,9 @@ export function createMetrics(): Metrics {
         },
       })
     },
-    lookedUp: (tier) => lookups.inc({ tier }),
+    lookedUp(tier) {
+      found[tier] += 1
+    },
     watchNode({ leaseMsLeft, epoch, skewMs }) {
       const show = (name: string, aggregator: 'min' | 'max', help: string, read: () => number) =>
         new Gauge({
@@ -201,7 +213,9 @@ export function createMetrics(): Metrics {
       answerSeconds.observe({ protocol }, ms / 1000)
     },
     upstreamFailed: (protocol) => upstreamFailures.inc({ protocol }),
-    inFlight: (protocol, change) => inFlight.inc({ protocol }, change),
+    inFlight(protocol, change) {
+      handled[protocol] += change
+    },
     snapshot: () => registry.getMetricsAsJSON(),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }

@@ -18,6 +18,8 @@ import type { Seal } from './seal.ts'
 export interface KeyRing {
   /** The key to sign with, and its id. */
   current(): Promise<SigningKey>
+  /** The same, if it was read lately. */
+  held(): SigningKey | undefined
   /** The public half of every key that may still have to be verified (RFC 7517). */
   jwks(): Promise<JSONWebKeySet>
   /** Makes a new current key; answers its id. */
@@ -46,6 +48,8 @@ interface ReadKey extends SigningKey {
 }
 
 export const signingAlgorithm = 'EdDSA'
+
+const isCurrent = ({ retiredAt }: ReadKey) => retiredAt === null
 
 export function createKeyRing({ secrets, seal, clock }: KeyRingDeps): KeyRing {
   const opened = new Map<string, ReadKey>()
@@ -105,8 +109,12 @@ export function createKeyRing({ secrets, seal, clock }: KeyRingDeps): KeyRing {
   }
 
   return {
+    held() {
+      if (ring === undefined || clock.monotonic() - ring.readAt >= rereadMs) return undefined
+      return ring.keys.find(isCurrent)
+    },
     async current() {
-      const key = (await keys()).find(({ retiredAt }) => retiredAt === null)
+      const key = (await keys()).find(isCurrent)
       if (key === undefined) throw new Error('the store holds no current signing key')
       return key
     },

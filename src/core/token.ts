@@ -61,8 +61,13 @@ function isPrintable(text: string): boolean {
 
 function hasChecksum(token: string, prefix: string): boolean {
   if (token.length !== prefix.length + secretLength + checksumLength) return false
-  const body = token.slice(0, -checksumLength)
-  return checksum(body) === token.slice(-checksumLength)
+  const bodyLength = token.length - checksumLength
+  let rest = crc32(token.slice(0, bodyLength))
+  for (let at = token.length - 1; at >= bodyLength; at--) {
+    if (token.charCodeAt(at) !== base62.charCodeAt(rest % 62)) return false
+    rest = Math.floor(rest / 62)
+  }
+  return true
 }
 
 function checksum(body: string): string {

@@ -116,7 +116,8 @@ export function createAuthenticator({
     const decision = decide(credential.value, senders, clock.now())
     if (!decision.allowed) return decision
     return {
-      ...decision,
+      allowed: true,
+      principal: decision.principal,
       stillHolds: () =>
         trust.mayDecide() &&
         areBelieved(facts) &&
@@ -131,7 +132,8 @@ export function createAuthenticator({
     authorise: (digest, senders) => settle(digest, senders, (facts) => judge(senders, facts)),
 
     authoriseEach(digest, senders) {
-      const names = senders.length === 1 ? senders : [...new Set(senders)]
+      if (senders.length === 1) return settle(digest, senders, (facts) => [judge(senders, facts)])
+      const names = [...new Set(senders)]
       return settle(digest, names, ({ credential, domains }) => {
         const verdicts = new Map(
           names.map((name, i) => [

@@ -415,7 +415,7 @@ export interface SecretStore {
 /** What the upstream is told about the message it is handed: signed, so that it needs no call back to the gate. */
 export interface AssertionSigner {
   /**
-   * A compact JWS (RFC 7515) for the header `Postern-Assertion`, reused for its token while fresh.
+   * A compact JWS (RFC 7515) for the header `Postern-Assertion`, reused for its token while fresh: then it is there at once.
    * `audience` is the upstream; `senders` the domains (A-labels) it may send as, as decided.
    */
   sign(request: {
@@ -423,7 +423,7 @@ export interface AssertionSigner {
     readonly principal: Principal
     readonly senders: readonly string[]
     readonly protocol: 'http' | 'smtp'
-  }): Promise<string>
+  }): string | Promise<string>
 }
 
 /** What was read of the revocation log in one statement. */
