@@ -19,8 +19,14 @@ export function readCredential(rawHeaders: readonly string[]): PresentedCredenti
   return found
 }
 
+const space = 0x20
+
 /** RFC 6750 §2.1; RFC 9110 §11.1: the scheme is case-insensitive. */
 function readAuthorization(value: string): PresentedCredential {
+  // As nearly everybody writes it.
+  if (value.startsWith('Bearer ') && value.charCodeAt(7) !== space) {
+    return { found: 'one', bearerToken: value.slice(7) }
+  }
   const match = /^bearer +(.*)$/i.exec(value)
   if (match === null) return { found: 'other-scheme' }
   return { found: 'one', bearerToken: match[1] ?? '' }

@@ -31,11 +31,11 @@ export function administersDomain(
   domain: DomainRecord,
 ): boolean {
   if (holder.accountId !== domain.accountId) return false
-  return holder.grants.some(
-    ({ resource, level }) =>
-      level === 'admin' &&
-      (resource.type === 'account' ? resource.id === holder.accountId : resource.id === domain.id),
-  )
+  for (const { resource, level } of holder.grants) {
+    const reached = resource.type === 'account' ? holder.accountId : domain.id
+    if (level === 'admin' && resource.id === reached) return true
+  }
+  return false
 }
 
 /** One permission to be given, or to be taken away. */
