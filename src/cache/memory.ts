@@ -24,6 +24,9 @@ export function createMemory<T>(
     max: maxNegatives,
   })
 
+  /** Each record came with a text of its own for the era, which is the same for all. */
+  let era = ''
+
   return {
     get(name) {
       const positive = positives.get(name)
@@ -41,7 +44,8 @@ export function createMemory<T>(
         negatives.set(name, { sighting, at: clock.monotonic() })
       } else {
         negatives.delete(name)
-        positives.set(name, sighting)
+        if (sighting.era !== era) era = sighting.era
+        positives.set(name, { ...sighting, era, name })
       }
     },
 

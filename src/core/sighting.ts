@@ -15,8 +15,9 @@ export interface Sighting<T> {
   readonly era: string
   /** Raised by whoever finds that it was still true later; never lowered. */
   epoch: number
-  /** What it is about, in the words of the revocation log. */
-  readonly keys: readonly string[]
+  /** What was asked for: a token by its digest, or a domain by its name. */
+  readonly kind: 'token' | 'domain'
+  readonly name: string
 }
 
 /** `ahead`: it was read at a moment that this node has not caught up with. `stale`: it has to be read again. */
@@ -27,9 +28,7 @@ export function credentialSighting(
   value: Credential | undefined,
   { era, epoch }: Moment,
 ): Sighting<Credential> {
-  const keys = [revocationKey.token(digest)]
-  if (value !== undefined) keys.push(revocationKey.account(value.accountId))
-  return { value, era, epoch, keys }
+  return { value, era, epoch, kind: 'token', name: digest }
 }
 
 /** `name` in A-labels. */
@@ -38,9 +37,19 @@ export function domainSighting(
   value: DomainRecord | undefined,
   { era, epoch }: Moment,
 ): Sighting<DomainRecord> {
-  const keys = [revocationKey.name(name)]
-  if (value !== undefined) {
-    keys.push(revocationKey.domain(value.id), revocationKey.account(value.accountId))
+  return { value, era, epoch, kind: 'domain', name }
+}
+
+/** What a sighting is about, in the words of the revocation log. Made when it is asked for: a hundred thousand are kept. */
+export function revocationKeysOf({ kind, name, value }: Sighting<unknown>): readonly string[] {
+  if (kind === 'token') {
+    const credential = value as Credential | undefined
+    const own = revocationKey.token(name)
+    return credential === undefined ? [own] : [own, revocationKey.account(credential.accountId)]
   }
-  return { value, era, epoch, keys }
+  const domain = value as DomainRecord | undefined
+  const own = revocationKey.name(name)
+  return domain === undefined
+    ? [own]
+    : [own, revocationKey.domain(domain.id), revocationKey.account(domain.accountId)]
 }

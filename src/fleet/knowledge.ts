@@ -1,5 +1,5 @@
 import { revocationKey } from '../core/revocation-key.ts'
-import type { Belief, Moment, Sighting } from '../core/sighting.ts'
+import { type Belief, type Moment, revocationKeysOf, type Sighting } from '../core/sighting.ts'
 import type { LogReading } from '../service/ports.ts'
 
 /** What one node knows of the revocation log. */
@@ -38,10 +38,10 @@ export function createKnowledge({ limit = maxTombstones } = {}): Knowledge {
     if (epoch > (tombstones.get(key) ?? 0)) tombstones.set(key, epoch)
   }
 
-  function wasNamedSince(epoch: number, { value, keys }: Sighting<unknown>): boolean {
+  function wasNamedSince(epoch: number, sighting: Sighting<unknown>): boolean {
     const isNamed = (key: string) => (tombstones.get(key) ?? 0) > epoch
-    if (keys.some(isNamed) || isNamed(revocationKey.all)) return true
-    return value === undefined && isNamed(revocationKey.negatives)
+    if (revocationKeysOf(sighting).some(isNamed) || isNamed(revocationKey.all)) return true
+    return sighting.value === undefined && isNamed(revocationKey.negatives)
   }
 
   return {
