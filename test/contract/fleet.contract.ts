@@ -163,7 +163,13 @@ export function fleetContract(open: () => Promise<FleetStore>) {
     const knowledge = createKnowledge()
     const first = await read()
     expect(knowledge.apply(first, undefined)).toBe('applied')
-    const old = { value: 'a record', era: first.era, epoch: first.epoch, kind: 'token' as const, name: 'x' }
+    const old = {
+      value: 'a record',
+      era: first.era,
+      epoch: first.epoch,
+      kind: 'token' as const,
+      name: 'x',
+    }
     const added = 10_001
     await execute(`with recursive n(i) as (select 1 union all select i + 1 from n where i < ${added})
       insert into revocations (epoch, keys, at)
