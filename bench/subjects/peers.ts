@@ -224,6 +224,21 @@ const express: Subject = {
     ]),
 }
 
+const hono: Subject = {
+  name: 'Hono + hono/proxy',
+  kind: 'peer',
+  about:
+    "digests in memory, compared in middleware; forwarded by Hono's own helper, which uses fetch",
+  checks: { token: true, sender: false },
+  missing: () => missingPackage('hono', '@hono/node-server'),
+  version: () => packageVersion('hono', '@hono/node-server'),
+  start: ({ crew, fixture, httpUpstream }) =>
+    startNode(crew, 'hono', 'hono/server.js', [
+      String(httpUpstream),
+      writeDigests(crew.folder('hono'), fixture),
+    ]),
+}
+
 /** Named after what it may send as, which is what Haraka and Postfix compare the envelope sender with. */
 function userOf({ domain }: Sender, index: number): string {
   return `user-${index}@${domain}`
@@ -309,6 +324,7 @@ export const httpPeers: readonly Subject[] = [
   caddy,
   fastify,
   express,
+  hono,
 ]
 export const smtpPeers: readonly Subject[] = [haraka, postfix]
 export { fastify, nginxLua, nginxProxy }
