@@ -14,6 +14,9 @@ export function patienceMs(holdMs: number): number {
 const slackMs = 10
 /** A wall clock that moved this much against the monotonic one: it was set, or the machine was asleep. */
 const suspicionMs = 100
+/** A machine that is busy may set the process aside between two readings: they are of one instant when no more lies between. */
+const instantMs = 10
+const maxReadings = 5
 /** The wall clock may have been set by just what the machine slept: its word alone is good for no longer than this. */
 const uptimeEveryMs = 10
 
@@ -43,8 +46,17 @@ export function createLease(
   let notBefore = Number.NEGATIVE_INFINITY
   /** Wall clock and uptime, each less the monotonic clock: constant while nothing odd happens. */
   let wallOffset = clock.now() - clock.monotonic()
-  let uptimeOffset = clock.uptime() - clock.monotonic()
+  let uptimeOffset = readUptimeOffset()
   let uptimeAskedAt = clock.monotonic()
+
+  /** Too much by as long as the process was set aside each time: then it seems to have slept, and is careful. */
+  function readUptimeOffset(): number {
+    for (let reading = 1; ; reading++) {
+      const before = clock.monotonic()
+      const offset = clock.uptime() - before
+      if (clock.monotonic() - before <= instantMs || reading === maxReadings) return offset
+    }
+  }
 
   /** The monotonic clock stands still while the machine sleeps; the uptime does not. It is the slower one to ask. */
   function wasSuspended(now: number): boolean {
@@ -53,7 +65,7 @@ export function createLease(
     if (!isSuspicious && now < uptimeAskedAt + uptimeEveryMs) return false
     wallOffset = offset
     uptimeAskedAt = now
-    const slept = clock.uptime() - now - uptimeOffset
+    const slept = readUptimeOffset() - uptimeOffset
     if (slept <= suspicionMs) return false
     uptimeOffset += slept
     return true

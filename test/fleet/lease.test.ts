@@ -115,3 +115,40 @@ test('dropped it comes back with a renewal that is asked for afterwards; ended i
   lease.renew(clocks.monotonic())
   expect(lease.holds()).toBe(false)
 })
+
+/** A process that is set aside by a busy machine just before it reads the uptime, so many times. */
+function setAsideBeforeUptime(clocks: ReturnType<typeof createClocks>, times: number, ms: number) {
+  let left = times
+  const { uptime } = clocks
+  clocks.uptime = () => {
+    if (left > 0) {
+      left -= 1
+      clocks.pass(ms)
+    }
+    return uptime()
+  }
+}
+
+test('a process that is set aside between the two clocks has not slept', () => {
+  const clocks = createClocks()
+  const lease = createLease(clocks, 10_000)
+  lease.renew(clocks.monotonic())
+  setAsideBeforeUptime(clocks, 1, 400)
+  clocks.pass(50)
+  expect(lease.holds()).toBe(true)
+  setAsideBeforeUptime(clocks, 1, 400)
+  clocks.setWallClock(3_600_000)
+  expect(lease.holds()).toBe(true)
+  clocks.suspend(150)
+  clocks.pass(50)
+  expect(lease.holds()).toBe(false)
+})
+
+test('one that is set aside again and again cannot tell, and gives the lease up', () => {
+  const clocks = createClocks()
+  const lease = createLease(clocks, 10_000)
+  lease.renew(clocks.monotonic())
+  setAsideBeforeUptime(clocks, Number.POSITIVE_INFINITY, 400)
+  clocks.pass(50)
+  expect(lease.holds()).toBe(false)
+})
