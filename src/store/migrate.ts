@@ -8,6 +8,7 @@ import { indexTokenLists } from './migrations/0020-token-lists.ts'
 import { addDomainProofs } from './migrations/0030-domain-proofs.ts'
 import { createEndedDigests } from './migrations/0031-ended-digests.ts'
 import { addTokenRates } from './migrations/0040-token-rates.ts'
+import { indexGrantPages } from './migrations/0050-grant-pages.ts'
 import type { Database, Dialect } from './schema.ts'
 
 /** Every migration by its name, forward only, in order. */
@@ -21,6 +22,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0030-domain-proofs': { up: addDomainProofs(dialect) },
     '0031-ended-digests': { up: createEndedDigests },
     '0040-token-rates': { up: addTokenRates },
+    '0050-grant-pages': { up: indexGrantPages },
   }
 }
 

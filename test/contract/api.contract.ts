@@ -99,9 +99,29 @@ export function apiContract(open: () => Promise<Store>) {
       const [one, two] = [await addDomain(), await addDomain()]
       const boss = await createToken('Boss', [onAccount()])
       const request = { accountId, after: 0, limit: 9, seenBy: viewOf(boss) }
-      const found = await store.pageTokens({ ...request, onDomains: [two.domain.id] })
-      expect(found.map(({ id }) => id)).toEqual([two.token.id])
-      expect(one.token.id).not.toBe(two.token.id)
+      const found = async (onDomains: number[], seenBy = viewOf(boss)) =>
+        (await store.pageTokens({ ...request, seenBy, onDomains })).map(({ id }) => id)
+      expect(await found([two.domain.id])).toEqual([two.token.id])
+      expect(await found([one.domain.id, two.domain.id])).toEqual([one.token.id, two.token.id])
+      expect(await found([one.domain.id], viewOf(one.token))).toEqual([one.token.id])
+      expect(await found([two.domain.id], viewOf(one.token))).toEqual([])
+      expect(await found([one.domain.id, two.domain.id], viewOf(one.token))).toEqual([one.token.id])
+    })
+
+    test('of one domain comes in pages too, by id, each token once', async () => {
+      const [one, two] = [await addDomain(), await addDomain()]
+      const on = (domainId: number) => createToken('x', [onDomain(domainId)])
+      const shown = [one.token.id]
+      for (let i = 0; i < 4; i++) {
+        shown.push((await on(one.domain.id)).id)
+        await on(two.domain.id)
+        await createToken('both', [onDomain(one.domain.id), onDomain(two.domain.id)])
+      }
+      const seenBy = viewOf(one.token)
+      const first = await store.pageTokens({ accountId, after: 0, limit: 3, seenBy })
+      const after = first.at(-1)?.id ?? 0
+      const rest = await store.pageTokens({ accountId, after, limit: 3, seenBy })
+      expect([...first, ...rest].map(({ id }) => id)).toEqual(shown)
     })
 
     test('shows a caller exactly what the rule says that it sees', async () => {
