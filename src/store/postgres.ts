@@ -27,6 +27,8 @@ const sessionSettings = [
   // Waiting for the standby is what fences a primary that was deposed; that it was not waited for is a warning.
   'set synchronous_commit = on',
   'set client_min_messages = warning',
+  // Compiling a plan whose cost was guessed too high takes ten times as long as such statements do.
+  'set jit = off',
 ].join('; ')
 /** PostgreSQL's type number of bigint. */
 const int8 = 20
