@@ -61,18 +61,19 @@ export async function keepLastTokens({ db }: WriteTransaction, domainIds: readon
     .selectFrom('domains')
     .select('name')
     .where('id', 'in', domainIds)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('grants')
-            .innerJoin('tokens', 'tokens.id', 'grants.token_id')
-            .select('grants.token_id')
-            .whereRef('grants.domain_id', '=', 'domains.id')
-            .where('grants.level', '=', 'admin')
-            .where('tokens.expires_at', 'is', null)
-            .where('tokens.window_ends_at', 'is', null),
-        ),
-      ),
+    .where(
+      // The first one that is found: `not exists` is planned as a join with all tokens of the domain, however many.
+      ({ selectFrom }) =>
+        selectFrom('grants')
+          .innerJoin('tokens', 'tokens.id', 'grants.token_id')
+          .select('grants.token_id')
+          .whereRef('grants.domain_id', '=', 'domains.id')
+          .where('grants.level', '=', 'admin')
+          .where('tokens.expires_at', 'is', null)
+          .where('tokens.window_ends_at', 'is', null)
+          .limit(1),
+      'is',
+      null,
     )
     .orderBy('name')
     .execute()
