@@ -340,7 +340,7 @@ export interface ImportRegistry {
       trial: boolean
     },
   ): Promise<Change<readonly ImportOutcome[]>>
-  /** The entry of the revocation log by which nodes forget that they did not know these tokens. */
+  /** Ends an import by the entry of the revocation log with which nodes forget that they did not know these tokens. */
   announceImport(request: { at: number }): Promise<number>
 }
 

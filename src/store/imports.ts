@@ -53,9 +53,19 @@ export function createImportRegistry(database: Database): ImportRegistry {
       })
     },
 
-    announceImport: ({ at }) =>
-      database.write((transaction) => takeEpoch(transaction, [revocationKey.negatives], at)),
+    async announceImport({ at }) {
+      await analyze(database)
+      return database.write((transaction) => takeEpoch(transaction, [revocationKey.negatives], at))
+    },
   }
+}
+
+/**
+ * PostgreSQL plans by what it knows of the tables, and after so many new rows that is wrong. It finds out by itself within
+ * a minute or so, and then too when it cannot now.
+ */
+async function analyze({ dialect, reader }: Database) {
+  if (dialect === 'postgres') await sql`analyze tokens, grants`.execute(reader).catch(() => {})
 }
 
 /** Notes that these are tokens no longer, in the transaction that removes them. */

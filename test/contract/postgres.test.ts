@@ -59,6 +59,27 @@ describe('PostgreSQL', () => {
     await store.close()
   })
 
+  test('after an import statements are planned by what is there now', async () => {
+    const url = await postgres.createDatabase()
+    const store = await openStore(url)
+    await store.migrate()
+    const accountId = done(await store.createAccount({ name: 'Acme', actor, at })).id
+    const tokens = Array.from({ length: 100 }, (_, line) => ({
+      ...{ ...minted(), line, name: 'x', expiresAt: null, createdAt: null },
+      grants: [{ domain: null, level: 'viewer' as const }],
+    }))
+    done(await store.importTokens({ accountId, source: 'x', tokens, trial: false, actor, at }))
+    await store.announceImport({ at })
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    const { rows } = await client.query(
+      `select reltuples from pg_class where relname in ('tokens', 'grants')`,
+    )
+    expect(rows).toEqual([{ reltuples: 100 }, { reltuples: 100 }])
+    await client.end()
+    await store.close()
+  })
+
   test('the deletion of a token answers after everything that it was just asking for', async () => {
     const url = await postgres.createDatabase()
     const store = await openStore(url)
