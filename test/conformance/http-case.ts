@@ -1,4 +1,6 @@
 import { expect } from 'vitest'
+import { noteFirstAnswer } from '../helpers/answer-log.ts'
+import { readAnswers } from '../helpers/raw-http.ts'
 import { type Case, endsItself, type Names, type Step } from './case-file.ts'
 import { openDialogue, readHttpAnswer } from './dialogue.ts'
 import { type ConformanceGate, ownedDomains } from './gate.ts'
@@ -24,6 +26,10 @@ async function converse({ form, start, steps }: Case, gate: ConformanceGate, nam
       expect((await dialogue.answer('404 to the next request')).code).toBe(404)
       await dialogue.closed()
     }
+    const request =
+      form === 'json' ? `POST ${start} HTTP/1.1\r\n` : sentIn(steps).toString('latin1')
+    const said = dialogue.answers.map(({ text }) => text).join('')
+    noteFirstAnswer(request, readAnswers(Buffer.from(said))[0])
     for (const { code, text } of dialogue.answers) judgeAnswer(code, text)
   } finally {
     dialogue.destroy()
@@ -77,10 +83,14 @@ function judgeUpstream({ form, steps, upstream }: Case, { api, relay }: Conforma
   )
   for (const domain of senders.flat()) expect([...ownedDomains, 'none']).toContain(domain)
   expect(senders).toEqual(upstream.map((domains) => [...domains].sort()))
-  const sent = Buffer.concat(steps.map((step) => (step.kind === 'send' ? step.bytes : Buffer.of())))
+  const sent = sentIn(steps)
   for (const { body } of api.requests) {
     if (form === 'json') expect(body.equals(sent)).toBe(true)
     // Chunks are put together again; every other body goes on as it stands in what the client wrote.
     else if (!/chunked/i.test(sent.toString('latin1'))) expect(sent.includes(body)).toBe(true)
   }
+}
+
+function sentIn(steps: readonly Step[]): Buffer {
+  return Buffer.concat(steps.map((step) => (step.kind === 'send' ? step.bytes : Buffer.of())))
 }

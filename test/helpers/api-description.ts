@@ -1,5 +1,6 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { expect } from 'vitest'
+import { noteAnswer } from './answer-log.ts'
 
 /** An answer as it came over the wire. */
 export interface ApiAnswer {
@@ -35,6 +36,7 @@ export function readDescription(document: any): ApiDescription {
   return {
     seen,
     check(method, path, { status, contentType, text }) {
+      noteAnswer({ plane: 'management', method, path, status, contentType, text })
       const called = new URL(path, 'http://api.test').pathname
       const found = operations.find(
         (one) => one.method === method.toLowerCase() && matcher(one.path).test(called),

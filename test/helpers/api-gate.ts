@@ -1,3 +1,4 @@
+import { notedResponse } from './answer-log.ts'
 import { type Answer, type Ask, createApiClient, json } from './api-client.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from './program.ts'
 
@@ -44,7 +45,7 @@ export async function startApiGate(settings: Record<string, string> = {}): Promi
       return made.body
     },
     async send(bearerToken, domain = 'acme.test') {
-      const answer = await fetch(`${gate.ready.http}/api/send`, {
+      const sent = fetch(`${gate.ready.http}/api/send`, {
         method: 'POST',
         headers: { authorization: `Bearer ${bearerToken}`, 'content-type': 'application/json' },
         body: JSON.stringify({
@@ -54,7 +55,7 @@ export async function startApiGate(settings: Record<string, string> = {}): Promi
           text: 'x',
         }),
       })
-      return answer.status
+      return (await notedResponse(await sent)).status
     },
   }
 }

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { noteFirstAnswer } from './answer-log.ts'
 
 /** One answer as it came over the wire. */
 export interface RawAnswer {
@@ -30,7 +31,9 @@ export function rawHttp(
     function finish() {
       clearTimeout(deadline)
       socket.destroy()
-      resolve(readAnswers(received, isHead))
+      const read = readAnswers(received, isHead)
+      noteFirstAnswer(parts.join(''), read[0])
+      resolve(read)
     }
     socket.on('connect', () => {
       for (const part of parts) {
@@ -49,7 +52,7 @@ export function rawHttp(
 }
 
 /** The complete answers at the start of the bytes; informational ones are passed over. */
-function readAnswers(bytes: Buffer, isHead: boolean): RawAnswer[] {
+export function readAnswers(bytes: Buffer, isHead = false): RawAnswer[] {
   const answers: RawAnswer[] = []
   let rest = bytes
   for (;;) {

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest'
 import { type Sink, type SinkOptions, startSink } from '../../src/sink/sink.ts'
+import { notedResponse } from '../helpers/answer-log.ts'
 
 export const startedAt = Date.UTC(2026, 4, 4, 12)
 
@@ -17,17 +18,18 @@ export async function startTestSink(options: Partial<SinkOptions> = {}): Promise
   return sink
 }
 
-export function post(
+export async function post(
   sink: Sink,
   path: string,
   body: unknown,
   headers: Record<string, string> = {},
 ) {
-  return fetch(`${sink.http}${path}`, {
+  const sent = fetch(`${sink.http}${path}`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   })
+  return notedResponse(await sent)
 }
 
 export const letter = {
