@@ -1,5 +1,6 @@
 import type { HttpFloor } from './http-floor.ts'
 import type { SmtpFloor } from './smtp-floor.ts'
+import type { SmtpRelayFloor } from './smtp-relay-floor.ts'
 import type { Subject } from './subject.ts'
 
 const nodeVersion = () => `Node ${process.version}`
@@ -32,3 +33,32 @@ export const smtpFloor: Subject = {
     }
   },
 }
+
+function createRelayFloor(name: string, by: 'sockets' | 'nodemailer', about: string): Subject {
+  return {
+    name,
+    kind: 'floor',
+    about,
+    checks: { token: false, sender: false },
+    version: nodeVersion,
+    async start({ crew, smtpUpstream }) {
+      const agent = crew.agent<SmtpRelayFloor>(new URL('smtp-relay-floor.ts', import.meta.url))
+      return {
+        port: await agent.call('listen', { upstream: smtpUpstream, by }),
+        pids: [agent.pid],
+      }
+    },
+  }
+}
+
+export const smtpRelayFloor = createRelayFloor(
+  'floor: smtp-server + relay',
+  'sockets',
+  'smtp-server takes any password and hands the message on over kept raw sockets, envelope and DATA in one write; no checks, no log',
+)
+
+export const smtpNodemailerFloor = createRelayFloor(
+  'floor: smtp-server + nodemailer',
+  'nodemailer',
+  'the same over the pool of nodemailer; no checks, no log',
+)

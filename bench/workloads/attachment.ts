@@ -8,7 +8,7 @@ import type { Agent } from '../processes/agent.ts'
 import { forgetPeakMemory, peakMemoryOf } from '../processes/cpu.ts'
 import { formatBytes, formatRatio, formatSpread, threeDigits } from '../report/format.ts'
 import { createFixture, type Fixture } from '../subjects/fixture.ts'
-import { httpFloor, smtpFloor } from '../subjects/floors.ts'
+import { httpFloor, smtpRelayFloor } from '../subjects/floors.ts'
 import { type Contender, type LineUp, lineUp } from '../subjects/line-up.ts'
 import { fastify, nginxLua, nginxProxy } from '../subjects/peers.ts'
 import { posternHttpProbed, posternSmtpProbed } from '../subjects/postern.ts'
@@ -35,7 +35,7 @@ export const attachment: Workload = {
   async run(bench) {
     const fixture = createFixture({ tokens: 20, domains: 4 })
     const overHttp = [httpFloor, posternHttpProbed, nginxProxy, nginxLua, fastify]
-    const overSmtp = [smtpFloor, posternSmtpProbed]
+    const overSmtp = [smtpRelayFloor, posternSmtpProbed]
     const line = await lineUp(bench, fixture, [...overHttp, ...overSmtp])
     const http = await measureEach(bench, line, 'HTTP', overHttp, httpLoad(bench, line, fixture))
     const smtp = await measureEach(bench, line, 'SMTP', overSmtp, smtpLoad(bench, line, fixture))

@@ -7,7 +7,7 @@ import { warmUpOf } from '../plan.ts'
 import type { Agent } from '../processes/agent.ts'
 import { formatDuration } from '../report/format.ts'
 import { createFixture, type Fixture, type Sender } from '../subjects/fixture.ts'
-import { smtpFloor } from '../subjects/floors.ts'
+import { smtpFloor, smtpNodemailerFloor, smtpRelayFloor } from '../subjects/floors.ts'
 import { type Contender, type LineUp, lineUp } from '../subjects/line-up.ts'
 import { smtpPeers } from '../subjects/peers.ts'
 import { posternSmtp, posternSmtpQuiet } from '../subjects/postern.ts'
@@ -33,7 +33,7 @@ export const smtp: Workload = {
     const { plan, crew } = bench
     const fixture = createFixture({ tokens: plan.senders, domains: plan.senders / 10 })
     const line = await lineUp(bench, fixture, [
-      ...[smtpFloor, posternSmtp, posternSmtpQuiet],
+      ...[smtpRelayFloor, posternSmtp, posternSmtpQuiet, smtpFloor, smtpNodemailerFloor],
       ...smtpPeers,
     ])
     const loader = crew.agent<SmtpLoader>(new URL('../load/smtp-loader.ts', import.meta.url))
@@ -94,7 +94,7 @@ async function measureCosts(
     unit: 'µs',
     subjects: line.contenders.map(({ subject }) => subject),
     samples,
-    baselines: [smtpFloor.name, 'Haraka', 'Postfix + Dovecot'],
+    baselines: [smtpRelayFloor.name, smtpFloor.name, 'Haraka', 'Postfix + Dovecot'],
   })
   return { ...compared, samples: samples.map((sample) => ({ ...sample, messagesPerSession })) }
 }

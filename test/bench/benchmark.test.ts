@@ -34,7 +34,8 @@ test('a run measures the gate beside the floor, over HTTP and over SMTP, with ev
   ])
   for (const shape of ['1', '10']) {
     expect(rowsOf(sections[1], `CPU time for each message, ${shape} on a connection`)).toEqual([
-      ...['floor: smtp-server', 'Postern'],
+      ...['floor: smtp-server + relay', 'Postern'],
+      ...['floor: smtp-server', 'floor: smtp-server + nodemailer'],
     ])
   }
   expect(machine.node).toBe(process.version)
