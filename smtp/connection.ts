@@ -193,9 +193,11 @@ class GateConnection extends SMTPConnection {
 
   /** The next handler is waiting for a line of an AUTH that is under way. */
   override _onCommand(command: Buffer, callback?: () => void) {
-    const response = command.toString('latin1').trim()
-    if (this._nextHandler !== false && response !== '*' && !isBase64(response)) {
-      this._nextHandler = (_line, done) => this.#refuse(badBase64, done)
+    if (this._nextHandler !== false) {
+      const response = command.toString('latin1').trim()
+      if (response !== '*' && !isBase64(response)) {
+        this._nextHandler = (_line, done) => this.#refuse(badBase64, done)
+      }
     }
     super._onCommand(command, callback)
   }

@@ -7,7 +7,7 @@ import type {
 import type { Clock } from '../src/clock.ts'
 import type { Seats } from '../src/service/ports.ts'
 import { createAuth } from './auth.ts'
-import { discardRest, piecesOf } from './message.ts'
+import { discardRest, type Pieces, piecesOf } from './message.ts'
 import { hookError, type Reply, SmtpRefusal, tooLarge, undecided } from './reply.ts'
 import type { SenderCheck } from './sender.ts'
 import { createSessions, type Session } from './session.ts'
@@ -17,11 +17,7 @@ export interface Handover {
   mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress): Promise<void>
   rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress): Promise<void>
   /** Takes the bytes of DATA; answers the text that goes with 250. */
-  data(
-    session: Session,
-    smtp: SMTPServerSession,
-    pieces: AsyncIterator<Buffer>,
-  ): Promise<string | undefined>
+  data(session: Session, smtp: SMTPServerSession, pieces: Pieces): Promise<string | undefined>
   /** The client is gone. */
   abandon(session: Session): void
 }
@@ -112,7 +108,8 @@ export function createHooks(deps: HookDeps): Hooks {
       refusal = replyTo(session, error)
       return undefined
     })
-    const isRead = await discardRest(pieces, deps.maxMessageBytes).catch(() => true)
+    const isRead =
+      stream.readableEnded || (await discardRest(pieces, deps.maxMessageBytes).catch(() => true))
     if (!isRead) {
       // It will not stop: 421 closes the connection.
       stream.destroy()

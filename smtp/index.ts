@@ -79,8 +79,12 @@ function createDelivery(
 
   async function* bytesOf(session: Session, { header, body }: OpenMessage, domains: string[]) {
     for (const { raw } of header.fields) yield raw
-    yield* body
-    await senders.message(session, domains)
+    for (;;) {
+      const piece = await body.next()
+      if (piece === undefined) break
+      yield piece
+    }
+    await senders.messageStill(session, domains)
   }
 
   return {

@@ -5,13 +5,19 @@ import { createLineEndingGuard } from '../src/core/line-ending-guard.ts'
 import { createHeaderReader, type MessageHeader } from '../src/core/message-header.ts'
 import { messageProblemReply, SmtpRefusal, tooLarge, tooSlow } from './reply.ts'
 
+/** The bytes of a message as they come. */
+export interface Pieces {
+  /** Undefined at the end. Throws `SmtpRefusal`, and what the stream throws when the client is gone. */
+  next(): Promise<Buffer | undefined>
+}
+
 /** A message whose header has arrived; the rest is still on its way. */
 export interface OpenMessage {
   readonly header: MessageHeader
   /** The domains (A-labels) that it says it is from: at least one. */
   readonly senders: readonly string[]
   /** The rest, beginning with the empty line. Nothing of an offending piece is handed out: it throws `SmtpRefusal`. */
-  readonly body: AsyncIterable<Buffer>
+  readonly body: Pieces
 }
 
 const cr = 0x0d
@@ -20,15 +26,12 @@ const cr = 0x0d
  * Reads the header section off the bytes of DATA, in bounded memory. Throws `SmtpRefusal` for a message that two servers
  * could read differently, or that is too large; and what the stream throws when the client is gone.
  */
-export async function openMessage(
-  pieces: AsyncIterator<Buffer>,
-  maxMessageBytes: number,
-): Promise<OpenMessage> {
+export async function openMessage(pieces: Pieces, maxMessageBytes: number): Promise<OpenMessage> {
   const checked = checkPieces(pieces, maxMessageBytes)
   const reader = createHeaderReader()
   for (;;) {
-    const { done, value } = await checked.next()
-    const read = done ? reader.end() : reader.write(value)
+    const piece = await checked.next()
+    const read = piece === undefined ? reader.end() : reader.write(piece)
     if (read.state === 'more') continue
     if (read.state === 'refused') throw refused(read.problem)
     const senders = headerSenders(read.header)
@@ -37,27 +40,37 @@ export async function openMessage(
   }
 }
 
-async function* restOf(rest: Buffer, checked: AsyncIterable<Buffer>) {
-  if (rest.length > 0) yield rest
-  yield* checked
+function restOf(rest: Buffer, checked: Pieces): Pieces {
+  let isFirst = rest.length > 0
+  return {
+    next() {
+      if (!isFirst) return checked.next()
+      isFirst = false
+      return Promise.resolve(rest)
+    },
+  }
 }
 
 /** Hands on what was found good. A CR at the end of a piece waits for the LF, which may not come. */
-async function* checkPieces(pieces: AsyncIterator<Buffer>, maxMessageBytes: number) {
+function checkPieces(pieces: Pieces, maxMessageBytes: number): Pieces {
   const guard = createLineEndingGuard()
   let received = 0
   let held: Buffer = Buffer.alloc(0)
-  for (;;) {
-    const { done, value } = await pieces.next()
-    const problem = done ? guard.end() : guard.write(value)
-    if (problem !== undefined) throw refused(problem)
-    if (done) return
-    received += value.length
-    if (received > maxMessageBytes) throw new SmtpRefusal(tooLarge(maxMessageBytes))
-    const piece = held.length === 0 ? value : Buffer.concat([held, value])
-    const end = piece.at(-1) === cr ? piece.length - 1 : piece.length
-    held = piece.subarray(end)
-    if (end > 0) yield piece.subarray(0, end)
+  return {
+    async next() {
+      for (;;) {
+        const came = await pieces.next()
+        const problem = came === undefined ? guard.end() : guard.write(came)
+        if (problem !== undefined) throw refused(problem)
+        if (came === undefined) return undefined
+        received += came.length
+        if (received > maxMessageBytes) throw new SmtpRefusal(tooLarge(maxMessageBytes))
+        const piece = held.length === 0 ? came : Buffer.concat([held, came])
+        const end = piece[piece.length - 1] === cr ? piece.length - 1 : piece.length
+        held = piece.subarray(end)
+        if (end > 0) return piece.subarray(0, end)
+      }
+    },
   }
 }
 
@@ -71,41 +84,63 @@ const slowGraceMs = 180_000
 const slowestBytesPerMs = 0.5
 
 /**
- * The pieces of a stream; to stop reading does not destroy it. A client that is too slow does: then it throws
- * `SmtpRefusal`.
+ * Reads a stream as its bytes come; to stop reading does not destroy it. A client that is too slow does: then it throws
+ * `SmtpRefusal`. Node's own iterator does several times the work for each message, and copies pieces together.
  */
-export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): AsyncIterator<Buffer> {
-  const pieces: AsyncIterator<Buffer> = stream.iterator({ destroyOnReturn: false })
+export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): Pieces {
+  let arrived: Buffer | undefined
   let received = 0
   let waitedMs = 0
-  return {
-    async next() {
-      const startedAt = clock.monotonic()
-      const leftMs = slowGraceMs + received / slowestBytesPerMs - waitedMs
-      const giveUp = () => stream.destroy(new SmtpRefusal(tooSlow))
-      const timer = setTimeout(giveUp, Math.max(leftMs, 0))
-      try {
-        const next = await pieces.next()
-        if (!next.done) received += next.value.length
-        return next
-      } finally {
+  let wake = () => {}
+  stream.pause()
+  stream.on('data', (piece: Buffer) => {
+    stream.pause()
+    arrived = piece
+    wake()
+  })
+  for (const event of ['end', 'error', 'close']) stream.on(event, () => wake())
+
+  function more(): Promise<void> {
+    const startedAt = clock.monotonic()
+    const leftMs = slowGraceMs + received / slowestBytesPerMs - waitedMs
+    const giveUp = () => stream.destroy(new SmtpRefusal(tooSlow))
+    const timer = setTimeout(giveUp, Math.max(leftMs, 0))
+    return new Promise((resolve) => {
+      wake = () => {
         clearTimeout(timer)
         waitedMs += clock.monotonic() - startedAt
+        wake = () => {}
+        resolve()
+      }
+      stream.resume()
+    })
+  }
+
+  return {
+    async next() {
+      for (;;) {
+        const piece = arrived
+        if (piece !== undefined) {
+          arrived = undefined
+          received += piece.length
+          return piece
+        }
+        if (stream.readableEnded) return undefined
+        if (stream.errored) throw stream.errored
+        if (stream.destroyed) throw new Error('the client left before the end of its message')
+        await more()
       }
     },
   }
 }
 
 /** Reads the rest of a refused message and throws it away; false when there is more of it than `maxBytes`. */
-export async function discardRest(
-  pieces: AsyncIterator<Buffer>,
-  maxBytes: number,
-): Promise<boolean> {
+export async function discardRest(pieces: Pieces, maxBytes: number): Promise<boolean> {
   let left = maxBytes
   for (;;) {
-    const { done, value } = await pieces.next()
-    if (done) return true
-    left -= value.length
+    const piece = await pieces.next()
+    if (piece === undefined) return true
+    left -= piece.length
     if (left < 0) return false
   }
 }

@@ -22,15 +22,24 @@ export function receivedField(facts: TraceFacts): string {
   ].join('\r\n')
 }
 
-/** RFC 5322 §3.3 date-time, in UTC. */
+let lastSecond = { second: Number.NaN, dateTime: '' }
+
+/** RFC 5322 §3.3 date-time, in UTC. Hundreds of messages share one. */
 function dateTime(at: number): string {
-  return new Date(at).toUTCString().replace('GMT', '+0000')
+  const second = Math.floor(at / 1000)
+  if (second !== lastSecond.second) {
+    lastSecond = { second, dateTime: new Date(at).toUTCString().replace('GMT', '+0000') }
+  }
+  return lastSecond.dateTime
 }
 
 /** RFC 5322 §2.1.1 allows 998 characters in a line; a long value goes on after a fold, which its reader takes out. */
 const maxPartLength = 900
 
 export function headerField(name: string, value: string): string {
-  const parts = value.match(new RegExp(`.{1,${maxPartLength}}`, 'g')) ?? ['']
+  const parts = [value.slice(0, maxPartLength)]
+  for (let at = maxPartLength; at < value.length; at += maxPartLength) {
+    parts.push(value.slice(at, at + maxPartLength))
+  }
   return `${name}: ${parts.join('\r\n ')}\r\n`
 }

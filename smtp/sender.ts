@@ -3,7 +3,7 @@ import { parseAddress } from '../src/core/address.ts'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
 import type { Admission } from '../src/service/admission.ts'
-import type { Authenticator, Clearance, Verdict } from '../src/service/authenticate.ts'
+import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
 import type { RateLimit } from '../src/service/ports.ts'
 import { authenticationRequired, badSender, denialReply, SmtpRefusal, undecided } from './reply.ts'
 import type { DecisionReport, Session } from './session.ts'
@@ -45,6 +45,8 @@ export interface SenderCheck {
   envelope(session: Session, mailFrom: string): Promise<{ sender: EnvelopeSender; leave: Leave }>
   /** Every domain that the message claims. Throws `SmtpRefusal`. */
   message(session: Session, domains: readonly string[]): Promise<Leave>
+  /** The same once more, at the end of the message. An answer that is still the same is reported to nobody. */
+  messageStill(session: Session, domains: readonly string[]): Promise<Leave>
 }
 
 /** A token that changes more often than this within one step is not to be decided on. */
@@ -58,6 +60,7 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     session: Session,
     stage: 'auth' | 'envelope' | 'message',
     question: () => Verdict | Promise<Verdict>,
+    isRepeated = false,
   ): Promise<Verdict> {
     const startedAt = clock.monotonic()
     let verdict: Verdict
@@ -67,19 +70,9 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       onFault?.(session, fault)
       throw new SmtpRefusal(undecided)
     }
-    report?.(session, stage, verdict, clock.monotonic() - startedAt)
-    return verdict
-  }
-
-  async function require(
-    session: Session,
-    stage: 'envelope' | 'message',
-    domains: readonly string[],
-  ): Promise<Clearance> {
-    const { digest } = session
-    if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
-    const verdict = await ask(session, stage, () => authenticator.authorise(digest, domains))
-    if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
+    if (!isRepeated || !verdict.allowed) {
+      report?.(session, stage, verdict, clock.monotonic() - startedAt)
+    }
     return verdict
   }
 
@@ -87,21 +80,26 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
+    isRepeated = false,
   ): Promise<Leave> {
-    const clearance = await require(session, stage, domains)
+    const { digest } = session
+    if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
+    const question = () => authenticator.authorise(digest, domains)
+    const verdict = await ask(session, stage, question, isRepeated)
+    if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
     return {
-      principal: clearance.principal,
-      async take(step) {
-        let current = clearance
-        for (let question = 1; ; question++) {
-          if (current.stillHolds()) return step()
-          if (question === maxQuestions) {
-            onFault?.(session, new Error('the decision was superseded again and again'))
-            throw new SmtpRefusal(undecided)
-          }
-          current = await require(session, stage, domains)
-        }
-      },
+      principal: verdict.principal,
+      take: (step) => (verdict.stillHolds() ? step() : takeAnew(step)),
+    }
+
+    async function takeAnew<T>(step: () => Promise<T>): Promise<T> {
+      for (let asked = 1; asked < maxQuestions; asked++) {
+        const anew = await ask(session, stage, question)
+        if (!anew.allowed) throw new SmtpRefusal(denialReply(anew))
+        if (anew.stillHolds()) return step()
+      }
+      onFault?.(session, new Error('the decision was superseded again and again'))
+      throw new SmtpRefusal(undecided)
     }
   }
 
@@ -156,5 +154,6 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     },
 
     message: (session, domains) => leave(session, 'message', domains),
+    messageStill: (session, domains) => leave(session, 'message', domains, true),
   }
 }

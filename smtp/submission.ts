@@ -5,12 +5,13 @@ import type { AssertionSigner } from '../src/service/ports.ts'
 import { createDotStuffing } from './dot-stuffing.ts'
 import { type MailParameters, mailCommand, mailParameters, rcptCommand } from './envelope.ts'
 import type { Handover } from './hooks.ts'
-import { type OpenMessage, openMessage } from './message.ts'
+import { type OpenMessage, openMessage, type Pieces } from './message.ts'
 import { headerField, receivedField } from './received.ts'
 import { type Reply, replyText, SmtpRefusal, upstreamTrouble } from './reply.ts'
 import type { EnvelopeSender, Leave, SenderCheck } from './sender.ts'
 import type { Session } from './session.ts'
 import {
+  textOf,
   type UpstreamConnection,
   type UpstreamReply,
   UpstreamTrouble,
@@ -52,13 +53,15 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     abandon(session)
     const { sender, leave } = await senders.envelope(session, mailFrom.address)
     const parameters = mailParameters(mailFrom)
-    await passTrouble(session, async () => {
+    try {
       const connection = await openTransaction(leave, (extensions) =>
         mailCommand(sender, parameters, extensions),
       )
       if (session.closed) return connection.destroy()
       transactions.set(session, { connection, sender, parameters })
-    })
+    } catch (error) {
+      throw passedTrouble(session, error)
+    }
   }
 
   /** A pooled connection may have died, or gone bad, unnoticed: it is replaced, once, by a new one. */
@@ -97,12 +100,14 @@ export function createSubmission(deps: SubmissionDeps): Handover {
 
   async function rcpt(session: Session, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
     const { connection, parameters } = transactionOf(session)
-    await passTrouble(session, async () => {
+    try {
       const line = rcptCommand(rcptTo, parameters, connection.extensions)
       const reply = await connection.command(line)
       // RFC 5321 §3.4: 251 is "will forward".
       if (reply.code !== 250 && reply.code !== 251) throw new SmtpRefusal(passedOn(reply))
-    })
+    } catch (error) {
+      throw passedTrouble(session, error)
+    }
   }
 
   function transactionOf(session: Session): Transaction {
@@ -112,26 +117,20 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   }
 
   /** Relays the message; answers the upstream's own words for having taken it. */
-  async function data(
-    session: Session,
-    smtp: SMTPServerSession,
-    pieces: AsyncIterator<Buffer>,
-  ): Promise<string> {
+  async function data(session: Session, smtp: SMTPServerSession, pieces: Pieces): Promise<string> {
     const transaction = transactionOf(session)
     transactions.delete(session)
     const { connection } = transaction
     try {
       const message = await openMessage(pieces, deps.maxMessageBytes)
-      return await passTrouble(session, async () => {
-        const reply = await relay(session, smtp, transaction, message)
-        if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
-        upstream.release(connection)
-        return replyText(enhancedText(reply.code, reply.text))
-      })
+      const reply = await relay(session, smtp, transaction, message)
+      if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
+      upstream.release(connection)
+      return replyText(enhancedText(reply))
     } catch (error) {
       // Without the final dot the upstream forgets all of it.
       connection.destroy()
-      throw error
+      throw passedTrouble(session, error)
     }
   }
 
@@ -156,30 +155,32 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     if (ready.code !== 354) return isSuccess(ready) ? nonsense(ready) : ready
 
     const stuff = createDotStuffing()
-    await connection.write(stuff(traceFields(session, smtp, parameters)))
     const stamps = [
+      traceField(session, smtp, parameters),
       headerField('Postern-Assertion', assertion),
       headerField('Postern-Account-Id', String(principal.accountId)),
       headerField('Postern-Token-Id', String(principal.tokenId)),
     ]
-    await connection.write(stuff(Buffer.from(stamps.join(''))))
-    for (const field of fieldsToRelay(message.header)) await connection.write(stuff(field))
-    for await (const piece of message.body) {
+    const head = [Buffer.from(stamps.join('')), ...fieldsToRelay(message.header)]
+    await connection.write(stuff(Buffer.concat(head)))
+    for (;;) {
+      const piece = await message.body.next()
+      if (piece === undefined) break
       await connection.write(stuff(piece))
       const early = connection.earlyReply()
       if (early !== undefined) return early
     }
     // The last question, in the same turn as the dot: the connection does not outlive its token.
-    const last = await senders.message(session, domains)
+    const last = await senders.messageStill(session, domains)
     return last.take(() => connection.finish())
   }
 
-  function traceFields(
+  function traceField(
     session: Session,
     smtp: SMTPServerSession,
     { smtpUtf8 }: MailParameters,
-  ): Buffer {
-    const received = receivedField({
+  ): string {
+    return receivedField({
       heloName: smtp.hostNameAppearsAs,
       remoteAddress: smtp.remoteAddress,
       hostname: deps.hostname,
@@ -187,20 +188,15 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       id: session.requestId(),
       at: deps.clock.now(),
     })
-    return Buffer.from(received)
   }
 
-  /** Trouble with the upstream is nothing that the client did: temporary, whatever it was. */
-  async function passTrouble<T>(session: Session, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (!(error instanceof UpstreamTrouble)) throw error
-      // A client that left took the connection with it: that is no trouble.
-      if (!session.closed) onUpstreamTrouble(session, error)
-      transactions.get(session)?.connection.destroy()
-      throw new SmtpRefusal(upstreamTrouble)
-    }
+  /** Trouble with the upstream is nothing that the client did: temporary, whatever it was. Anything else stays what it is. */
+  function passedTrouble(session: Session, error: unknown): unknown {
+    if (!(error instanceof UpstreamTrouble)) return error
+    // A client that left took the connection with it: that is no trouble.
+    if (!session.closed) onUpstreamTrouble(session, error)
+    transactions.get(session)?.connection.destroy()
+    return new SmtpRefusal(upstreamTrouble)
   }
 
   return { mail, rcpt, data, abandon }
@@ -210,9 +206,10 @@ export function createSubmission(deps: SubmissionDeps): Handover {
  * RFC 2034 §4: the class of the enhanced code is the first digit of the basic one. A relay that has none is not understood
  * better than it speaks: X.0.0, and not the guess that a 550 is a mailbox that does not exist.
  */
-function enhancedText(code: number, text: string): Pick<Reply, 'enhanced' | 'text'> {
+function enhancedText(reply: UpstreamReply): Pick<Reply, 'enhanced' | 'text'> {
+  const text = textOf(reply)
   const [own = '', detail = '.0.0'] = /^[245](\.\d{1,3}\.\d{1,3})(?: |$)/.exec(text) ?? []
-  return { enhanced: `${Math.floor(code / 100)}${detail}`, text: text.slice(own.length) }
+  return { enhanced: `${Math.floor(reply.code / 100)}${detail}`, text: text.slice(own.length) }
 }
 
 /** Forged copies of our own fields never get through; everything else goes on as it came. */
@@ -237,7 +234,8 @@ function nonsense({ code }: UpstreamReply): never {
  * The upstream's own words. What it has against the gate itself (no or bad credentials, wrong order, a command that it does
  * not know, going away) is the gate's trouble, not the client's.
  */
-function passedOn({ code, text }: UpstreamReply): Reply {
+function passedOn(reply: UpstreamReply): Reply {
+  const { code } = reply
   switch (code) {
     case 421:
     case 454:
@@ -252,6 +250,6 @@ function passedOn({ code, text }: UpstreamReply): Reply {
       throw new UpstreamTrouble(`the upstream refused the gate: ${code}`)
     default:
       if (code < 400) throw new UpstreamTrouble(`the upstream answered ${code}`)
-      return { code, ...enhancedText(code, text) }
+      return { code, ...enhancedText(reply) }
   }
 }

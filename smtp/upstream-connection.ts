@@ -13,8 +13,8 @@ export interface SmtpUpstream {
 
 export interface UpstreamReply {
   readonly code: number
-  /** Its lines in one, without the code; begins with the enhanced code where there is one. */
-  readonly text: string
+  /** Without the code. */
+  readonly lines: readonly string[]
 }
 
 /** The upstream is unreachable, gone, or answered nonsense: nothing that the client did. */
@@ -28,8 +28,8 @@ export interface UpstreamConnection {
   /** Keywords of EHLO in capitals, with their parameters (RFC 5321 §4.1.1.1). */
   readonly extensions: ReadonlyMap<string, string>
   command(line: string): Promise<UpstreamReply>
-  /** Writes a part of the message; waits while the upstream takes no more. */
-  write(bytes: Buffer): Promise<void>
+  /** Writes a part of the message; a promise, to be waited for, while the upstream takes no more. */
+  write(bytes: Buffer): Promise<void> | undefined
   /** A refusal that came before the message was over: nobody reads the rest. */
   earlyReply(): UpstreamReply | undefined
   /** Writes the final dot, in the turn of the event loop in which it is called. */
@@ -73,7 +73,7 @@ export async function connectUpstream(
 type ReplyLine = ReturnType<typeof createReplyLine>
 
 async function greet(line: ReplyLine, hostname: string): Promise<ReadonlyMap<string, string>> {
-  const { code, lines } = await line.replyLines(`EHLO ${hostname}`)
+  const { code, lines } = await line.command(`EHLO ${hostname}`)
   if (code === 500 || code === 502) {
     // A server of before 1995 (RFC 5321 §3.2).
     expectCode(await line.command(`HELO ${hostname}`), 250, 'HELO')
@@ -111,8 +111,10 @@ function expectCode({ code }: { code: number }, expected: number, what: string) 
 }
 
 interface Waiting {
-  resolve(reply: { code: number; lines: string[] }): void
+  resolve(reply: UpstreamReply): void
   reject(error: Error): void
+  /** What to say when it has waited for too long. */
+  readonly late: string
 }
 
 /** Replies in, commands out, over a socket that may be replaced by an encrypted one. */
@@ -124,9 +126,13 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   let replyCode = 0
   let waiting: Waiting | undefined
   let early: UpstreamReply | undefined
+  /** Whether the command that waits for its answer is DATA; a message may come after 354, and ends with its dot. */
+  let isDataAsked = false
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
-  let timer: NodeJS.Timeout | undefined
+  let isCorked = false
+  // One for the whole connection, set anew for each reply: a timer for each costs more.
+  const timer = setTimeout(() => waiting && fail(waiting.late), timeoutMs).unref()
 
   function fail(message: string) {
     if (trouble !== undefined) return
@@ -146,10 +152,8 @@ function createReplyLine(first: Socket, timeoutMs: number) {
 
   function read(chunk: Buffer) {
     buffered += chunk.toString('latin1')
-    for (;;) {
-      const end = buffered.indexOf('\n')
-      if (end < 0) break
-      const text = buffered.slice(0, end).replace(/\r$/, '')
+    for (let end = buffered.indexOf('\n'); end >= 0; end = buffered.indexOf('\n')) {
+      const text = buffered.slice(0, buffered[end - 1] === '\r' ? end - 1 : end)
       buffered = buffered.slice(end + 1)
       if (!readLine(text)) return
     }
@@ -179,48 +183,42 @@ function createReplyLine(first: Socket, timeoutMs: number) {
     if (waiting !== undefined) {
       const { resolve } = waiting
       waiting = undefined
-      clearTimeout(timer)
+      inMessage = isDataAsked && code === 354
+      isDataAsked = false
       resolve(complete)
       return true
     }
     // Only a refusal can come before the final dot: a message that was not sent cannot have been taken.
     if (inMessage && early === undefined && code >= 400) {
-      early = oneText(complete)
+      early = complete
       return true
     }
     fail(`the upstream spoke without being asked: ${code}`)
     return false
   }
 
-  function next(): Promise<{ code: number; lines: string[] }> {
+  function wait(late: string): Promise<UpstreamReply> {
     if (trouble !== undefined) return Promise.reject(trouble)
+    timer.refresh()
     return new Promise((resolve, reject) => {
-      waiting = { resolve, reject }
-      timer = setTimeout(() => fail('the upstream did not answer in time'), timeoutMs)
+      waiting = { resolve, reject, late }
     })
   }
 
-  function replyLines(line: string) {
+  const reply = () => wait('the upstream did not answer in time')
+
+  function command(line: string): Promise<UpstreamReply> {
     if (trouble === undefined) socket.write(`${line}\r\n`)
-    return next()
+    isDataAsked = line === 'DATA'
+    return reply()
   }
 
-  async function command(line: string): Promise<UpstreamReply> {
-    const reply = oneText(await replyLines(line))
-    inMessage = line === 'DATA' && reply.code === 354
-    return reply
-  }
-
-  function waitFor(event: string, of: Socket): Promise<void> {
-    return new Promise((resolve, reject) => {
-      waiting = { resolve: () => {}, reject }
-      timer = setTimeout(() => fail('the upstream could not be reached in time'), timeoutMs)
-      of.once(event, () => {
-        clearTimeout(timer)
-        waiting = undefined
-        resolve()
-      })
+  async function waitFor(event: string, of: Socket) {
+    of.once(event, () => {
+      waiting?.resolve({ code: 0, lines: [] })
+      waiting = undefined
     })
+    await wait('the upstream could not be reached in time')
   }
 
   listen(first)
@@ -228,8 +226,7 @@ function createReplyLine(first: Socket, timeoutMs: number) {
 
   return {
     opened: (event: 'connect' | 'secureConnect') => waitFor(event, first),
-    reply: next,
-    replyLines,
+    reply,
     command,
 
     /** Replaces the socket by an encrypted one over it. Nothing that was sent in the clear may be left to read. */
@@ -245,23 +242,43 @@ function createReplyLine(first: Socket, timeoutMs: number) {
     connection: {
       command,
 
-      async write(bytes: Buffer) {
+      write(bytes: Buffer) {
         if (trouble !== undefined) throw trouble
-        if (early !== undefined || socket.write(bytes)) return
-        await drained()
+        if (early !== undefined) return undefined
+        cork()
+        if (socket.write(bytes)) return undefined
+        uncork()
+        const isFull = socket.writableLength >= socket.writableHighWaterMark
+        return isFull ? drained() : undefined
       },
 
       earlyReply: () => early,
 
-      async finish() {
-        if (early !== undefined) return early
+      finish() {
+        if (early !== undefined) return Promise.resolve(early)
         inMessage = false
-        return oneText(await replyLines('.'))
+        const answer = command('.')
+        uncork()
+        return answer
       },
 
       isUsable: () => trouble === undefined && early === undefined && !socket.destroyed,
       destroy: () => fail('given up'),
     },
+  }
+
+  /** What is written before the event loop turns is one write to the operating system. */
+  function cork() {
+    if (isCorked) return
+    isCorked = true
+    socket.cork()
+    process.nextTick(uncork)
+  }
+
+  function uncork() {
+    if (!isCorked) return
+    isCorked = false
+    socket.uncork()
   }
 
   /** While a full socket drains, the upstream may go away, or answer early and read no more. */
@@ -284,15 +301,14 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   }
 }
 
-/** What is passed on to a client: one line, printable. */
-function oneText({ code, lines }: { code: number; lines: readonly string[] }): UpstreamReply {
-  const [first = '', ...others] = lines
+/** What is passed on to a client: one line, printable; begins with the enhanced code where there is one. */
+export function textOf({ lines: [first = '', ...others] }: UpstreamReply): string {
   const enhanced = /^[245]\.\d{1,3}\.\d{1,3} /.exec(first)?.[0] ?? ''
   const rest = others.map((line) =>
     enhanced !== '' && line.startsWith(enhanced) ? line.slice(enhanced.length) : line,
   )
   const text = [first, ...rest].join(' ').replace(/[^\x20-\x7e]/g, '?')
-  return { code, text: text.slice(0, 480) }
+  return text.slice(0, 480)
 }
 
 function asTrouble(error: unknown): UpstreamTrouble {

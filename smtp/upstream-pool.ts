@@ -17,47 +17,52 @@ export interface UpstreamPool {
   close(): void
 }
 
-/** Shorter than most servers wait for the next command. */
-const idleMs = 15_000
-const maxIdle = 50
+/** One that was not needed for so long goes, within as long again: sooner than most servers hang up. */
+const unneededMs = 7_500
 
+/**
+ * Without a limit: no more can wait than were in use at once a moment ago, and to open them again for each of the next
+ * messages would cost the relay more than to keep them.
+ */
 export function createUpstreamPool(
   upstream: SmtpUpstream,
   options: { hostname: string; timeoutMs: number },
 ): UpstreamPool {
-  const idle = new Map<UpstreamConnection, NodeJS.Timeout>()
+  /** The youngest last. It is taken first: it is the least likely to have been closed. */
+  const idle: UpstreamConnection[] = []
+  /** The fewest that waited since the last sweep: so many of the oldest were not needed. */
+  let unneeded = 0
   let closed = false
+  const sweeping = setInterval(sweep, unneededMs).unref()
 
-  function discard(connection: UpstreamConnection) {
-    clearTimeout(idle.get(connection))
-    idle.delete(connection)
-    connection.destroy()
+  function sweep() {
+    for (const connection of idle.splice(0, unneeded)) connection.destroy()
+    unneeded = idle.length
   }
 
   return {
     origin: `smtp://${upstream.host.includes(':') ? `[${upstream.host}]` : upstream.host}:${upstream.port}`,
 
     takeIdle() {
-      // The youngest: it is the least likely to have been closed.
-      for (const connection of [...idle.keys()].reverse()) {
-        clearTimeout(idle.get(connection))
-        idle.delete(connection)
-        if (connection.isUsable()) return connection
+      for (;;) {
+        const connection = idle.pop()
+        unneeded = Math.min(unneeded, idle.length)
+        if (connection === undefined || connection.isUsable()) return connection
         connection.destroy()
       }
-      return undefined
     },
 
     connect: () => connectUpstream(upstream, options),
 
     release(connection) {
-      if (closed || idle.size >= maxIdle || !connection.isUsable()) return connection.destroy()
-      idle.set(connection, setTimeout(() => discard(connection), idleMs).unref())
+      if (closed || !connection.isUsable()) connection.destroy()
+      else idle.push(connection)
     },
 
     close() {
       closed = true
-      for (const connection of idle.keys()) discard(connection)
+      clearInterval(sweeping)
+      for (const connection of idle.splice(0)) connection.destroy()
     },
   }
 }

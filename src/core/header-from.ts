@@ -55,8 +55,23 @@ export function headerSenders({ fields }: MessageHeader): HeaderSenders {
 /** Many a script writes the address in place of the name too, without quotes: the same twice is not two. */
 const addressAsName = /(^|,)[ \t]*([^\s,<>"()@]+@[^\s,<>"()@]+)[ \t]*<\2>/g
 
+/** Whoever sends much sends as the same few: to read a field costs more than to find it here. */
+const known = new Map<string, readonly string[] | undefined>()
+const maxKnown = 1_000
+const maxKnownBytes = 256
+
+function mailboxDomains(field: HeaderField): readonly string[] | undefined {
+  if (field.raw.length > maxKnownBytes) return readMailboxDomains(field)
+  const bytes = field.raw.toString('latin1')
+  if (known.has(bytes)) return known.get(bytes)
+  const domains = readMailboxDomains(field)
+  if (known.size >= maxKnown) known.clear()
+  known.set(bytes, domains)
+  return domains
+}
+
 /** Two readings of the field, one strict and one by a parser of the full grammar, that have to agree on every mailbox. */
-function mailboxDomains(field: HeaderField): string[] | undefined {
+function readMailboxDomains(field: HeaderField): string[] | undefined {
   const written = unfold(field)
   if (written === undefined || hasDeceivingWord(written)) return undefined
   const text = written.replace(addressAsName, '$1 <$2>')

@@ -29,22 +29,29 @@ export interface HeaderReader {
 /** Far above what mail has, far below what hurts. */
 const defaultMaxHeaderBytes = 256 * 1024
 
-const crlf = Buffer.from('\r\n')
+const minHeldBytes = 4096
+
+const cr = 0x0d
+const lf = 0x0a
 const endOfHeader = Buffer.from('\r\n\r\n')
 
 /** Expects bytes whose line ends were checked: `createLineEndingGuard`. */
 export function createHeaderReader(maxHeaderBytes = defaultMaxHeaderBytes): HeaderReader {
-  let held = Buffer.alloc(4096)
+  let held: Buffer = Buffer.alloc(0)
   let length = 0
 
   /** Grows by doubling, so that a message of one byte at a time costs no more than any other. */
   function hold(chunk: Buffer): Buffer {
-    if (length + chunk.length > held.length) {
-      const larger = Buffer.alloc(Math.max(held.length * 2, length + chunk.length))
-      held.copy(larger, 0, 0, length)
-      held = larger
+    // Nearly every header comes in one piece, and needs no copy. That piece is full: nothing is ever written into it.
+    if (length === 0) held = chunk
+    else {
+      if (length + chunk.length > held.length) {
+        const larger = Buffer.alloc(Math.max(minHeldBytes, held.length * 2, length + chunk.length))
+        held.copy(larger, 0, 0, length)
+        held = larger
+      }
+      chunk.copy(held, length)
     }
-    chunk.copy(held, length)
     length += chunk.length
     return held.subarray(0, length)
   }
@@ -60,7 +67,7 @@ export function createHeaderReader(maxHeaderBytes = defaultMaxHeaderBytes): Head
       // An end that is cut in two lies at most three bytes before this piece.
       const searchFrom = Math.max(0, length - 3)
       const all = hold(chunk)
-      if (all.subarray(0, 2).equals(crlf)) return split(Buffer.alloc(0), all)
+      if (all[0] === cr && all[1] === lf) return split(all.subarray(0, 0), all)
       const end = all.indexOf(endOfHeader, searchFrom)
       if (end >= 0) return split(all.subarray(0, end + 2), all.subarray(end + 2))
       return length > maxHeaderBytes ? tooLarge : { state: 'more' }
@@ -68,8 +75,8 @@ export function createHeaderReader(maxHeaderBytes = defaultMaxHeaderBytes): Head
 
     end() {
       const all = held.subarray(0, length)
-      if (length > 0 && !all.subarray(-2).equals(crlf)) return malformed
-      return split(all, Buffer.alloc(0))
+      if (length > 0 && !(all[length - 2] === cr && all[length - 1] === lf)) return malformed
+      return split(all, all.subarray(length))
     },
   }
 }
@@ -81,24 +88,27 @@ const malformed = { state: 'refused', problem: 'malformed-header' } as const
  * RFC 5322 §2.2: a name of printable ASCII right before the colon. The obsolete form with a space there (§4.5) is
  * refused, and so is a line of white space alone (§3.2.2): servers disagree on what they are.
  */
-const fieldStart = /^([!-9;-~]+):/
-const blankLine = /^[ \t]*\r\n$/
+const fieldStart = /([!-9;-~]+):/y
+const blankLine = /[ \t]*\r\n/y
+const fold = /[ \t]/y
 
 function splitFields(section: Buffer): HeaderField[] | undefined {
+  const text = section.toString('latin1')
+  const matchAt = (pattern: RegExp, at: number) => {
+    pattern.lastIndex = at
+    return pattern.exec(text)
+  }
   const fields: HeaderField[] = []
   let fieldBegin = 0
   let name: string | undefined
-  for (let at = 0; at < section.length; ) {
-    const next = section.indexOf(crlf, at) + crlf.length
-    const line = section.toString('latin1', at, next)
-    if (blankLine.test(line)) return undefined
-    if (!/^[ \t]/.test(line)) {
+  for (let at = 0; at < text.length; at = text.indexOf('\r\n', at) + 2) {
+    if (matchAt(blankLine, at) !== null) return undefined
+    if (matchAt(fold, at) === null) {
       if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin, at) })
-      name = fieldStart.exec(line)?.[1]?.toLowerCase()
+      name = matchAt(fieldStart, at)?.[1]?.toLowerCase()
       fieldBegin = at
     }
     if (name === undefined) return undefined
-    at = next
   }
   if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin) })
   return fields

@@ -246,3 +246,20 @@ describe('line ends', () => {
     )
   })
 })
+
+test('what was read before is answered the same, however many others were read since', () => {
+  const headers = Array.from({ length: 1_500 }, (_, i) => `From: A <a@ok-${i}.test>\r\n\r\n`)
+  const all = [...headers, 'From: a@b@c.test\r\n\r\n', 'From: \r\n\r\n']
+  const first = all.map(sendersOf)
+  expect(first.slice(0, 2)).toEqual([['ok-0.test'], ['ok-1.test']])
+  expect(first.at(-1)).toBe('unreadable-from')
+  expect(all.toReversed().map(sendersOf)).toEqual(first.toReversed())
+})
+
+test('a header that comes in pieces is put together in memory of its own', () => {
+  const bytes = Buffer.from('From: a@ok.test\r\nX: and what is behind\r\n')
+  const read = createHeaderReader()
+  expect(read.write(bytes.subarray(0, 17)).state).toBe('more')
+  expect(read.write(Buffer.from('Y: other\r\n\r\n')).state).toBe('done')
+  expect(bytes.toString()).toBe('From: a@ok.test\r\nX: and what is behind\r\n')
+})

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Certificate, createCertificate } from '../helpers/certificate.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
@@ -220,6 +220,29 @@ describe('connections to the relay', () => {
     expect(relay.messages).toHaveLength(3)
   })
 
+  /** Everybody sends a message, and nobody’s MAIL is answered before all are asked. */
+  async function sendTogether(clients: readonly SmtpClient[]): Promise<readonly Socket[]> {
+    const asked: Socket[] = []
+    relay.answer = (line, socket) => {
+      if (!is(line, 'MAIL')) return undefined
+      asked.push(socket)
+      if (asked.length < clients.length) return null
+      for (const each of asked) each.write('250 2.1.0 Sender ok\r\n')
+      return null
+    }
+    const replies = await Promise.all(clients.map((each) => send(each)))
+    expect(new Set(replies.map((each) => each.at(-1)))).toEqual(new Set(['250 2.6.0 Taken as R1']))
+    relay.answer = () => undefined
+    return asked
+  }
+
+  test('as many as were in use at once wait for the next messages', async () => {
+    const clients = await Promise.all(Array.from({ length: 70 }, authenticated))
+    await sendTogether(clients)
+    await sendTogether(clients)
+    expect(relay.connections).toBe(clients.length)
+  })
+
   test('one that died unnoticed is replaced once, and the client hears nothing of it', async () => {
     await send()
     let first = true
@@ -258,6 +281,25 @@ describe('connections to the relay', () => {
     relay.cut()
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(await last()).toMatch(/^250 /)
+  })
+
+  test('one that is not needed any more is given up, and one that is goes on', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    gate = await startSmtpGateway(lookup, relay.port)
+    const one = await authenticated()
+    const sockets = await sendTogether([one, await authenticated()])
+    const closing = Promise.race(
+      sockets.map((each) => new Promise((resolve) => each.once('close', resolve))),
+    )
+    for (let period = 0; period < 3; period++) {
+      expect((await send(one)).at(-1)).toMatch(/^250 /)
+      vi.advanceTimersByTime(7_500)
+    }
+    await closing
+    expect((await send(one)).at(-1)).toMatch(/^250 /)
+    expect(sockets.map(({ destroyed }) => destroyed).toSorted()).toEqual([false, true])
+    expect(relay.connections).toBe(2)
   })
 
   test('are not held when the client leaves in the middle', async () => {

@@ -90,6 +90,33 @@ describe('a token that is deleted', () => {
   })
 })
 
+describe('the log has a line for each decision', () => {
+  const decisions = () =>
+    gate.logged
+      .filter(({ event }) => event === 'decision')
+      .map(({ stage, allowed, reason }) => [stage, allowed, reason])
+  const begun = [
+    ['auth', true, undefined],
+    ['envelope', true, undefined],
+    ['message', true, undefined],
+  ]
+
+  test('and none for the last question when its answer is still the same', async () => {
+    await upTo('header')
+    client.write('.\r\n')
+    expect(await client.reply()).toMatch(/^250 /)
+    expect(decisions()).toEqual(begun)
+  })
+
+  test('and one when it is another', async () => {
+    await upTo('header')
+    lookup.revoke(token)
+    client.write('.\r\n')
+    expect(await client.reply()).toBe(ended)
+    expect(decisions()).toEqual([...begun, ['message', false, 'unknown-token']])
+  })
+})
+
 test('a token that expires while the message streams is not used to end it', async () => {
   const credential = lookup.allow('short', ['ok.test'], { expiresAt: Date.now() + 400 })
   client = await connectSmtp(gate.address)
