@@ -13,6 +13,7 @@ import {
 
 export interface GateServerOptions {
   readonly takesPlainAuth: boolean
+  readonly greetingDelayMs?: number | undefined
   /** Connections of one client. */
   readonly clientSeats?: Seats | undefined
   /** Whether a connection from there begins with a PROXY header, whose address is believed. */
@@ -21,6 +22,8 @@ export interface GateServerOptions {
 
 /** As long as HTTP has for a TLS handshake. smtp-server waits for silence alone, which a byte now and then ends. */
 const arrivalDeadlineMs = 15_000
+/** smtp-server's own, which is to be had without a timer of ours. */
+const usualGreetingDelayMs = 100
 /** Whoever trickles in a byte now and then is never idle: without AUTH by then, it has no business here. */
 const authDeadlineMs = 300_000
 /** How long a client that is turned away, or has nothing more to say, may take to go. */
@@ -31,11 +34,13 @@ const unlimited: Seats = { take: () => () => {} }
 /**
  * smtp-server where its hooks do not reach. Classes, because that is how it is extended:
  * - AUTH is not listed, and not taken, before TLS; without a certificate smtp-server would take it in the clear;
+ * - the greeting comes when the operator wants it to, and not always after 100 ms;
  * - the enhanced code is the one that stands in a reply's text, not smtp-server's guess from the basic code;
  * - a connection between two messages ends as soon as the server closes.
  */
 export class GateServer extends SMTPServer {
   readonly takesPlainAuth: boolean
+  readonly greetingDelayMs: number
   readonly #seats: Seats
   readonly #isTrustedProxy: (remoteAddress: string) => boolean
   /** smtp-server's own mark would refuse the next command of a transaction. */
@@ -43,11 +48,17 @@ export class GateServer extends SMTPServer {
 
   constructor(
     options: SMTPServerOptions,
-    { takesPlainAuth, clientSeats = unlimited, isTrustedProxy = () => false }: GateServerOptions,
+    {
+      takesPlainAuth,
+      greetingDelayMs = usualGreetingDelayMs,
+      clientSeats = unlimited,
+      isTrustedProxy = () => false,
+    }: GateServerOptions,
   ) {
     // With a certificate smtp-server would refuse what `handler_AUTH` lets through.
     super({ ...options, allowInsecureAuth: takesPlainAuth })
     this.takesPlainAuth = takesPlainAuth
+    this.greetingDelayMs = greetingDelayMs
     this.#seats = clientSeats
     this.#isTrustedProxy = isTrustedProxy
   }
@@ -85,6 +96,7 @@ export class GateServer extends SMTPServer {
     connection.on('error', (error) => this._onError(error))
     connection.on('connect', (client) => this._onClientConnect(client))
     connection.init()
+    connection.greetInTime()
     const deadline = setTimeout(() => connection.endUnlessAuthenticated(), authDeadlineMs)
     connection.onClosed = () => {
       clearTimeout(deadline)
@@ -132,6 +144,7 @@ const shuttingDown = '4.3.2 Shutting down'
 class GateConnection extends SMTPConnection {
   readonly #takesPlainAuth: boolean
   readonly #gate: GateServer
+  #greetsItself = false
   #hidesAuth = false
   #takesMessage = false
   /** Not a listener of the socket: STARTTLS takes those away. */
@@ -145,6 +158,20 @@ class GateConnection extends SMTPConnection {
     super(server, socket, options)
     this.#gate = server
     this.#takesPlainAuth = server.takesPlainAuth
+  }
+
+  /** When smtp-server would greet is no setting of its own: it calls `connectionReady` after 100 ms. */
+  greetInTime() {
+    const { greetingDelayMs } = this.#gate
+    if (greetingDelayMs === usualGreetingDelayMs) return
+    this.#greetsItself = true
+    if (greetingDelayMs === 0) return super.connectionReady()
+    const greeting = setTimeout(() => super.connectionReady(), greetingDelayMs)
+    this._socket.once('close', () => clearTimeout(greeting))
+  }
+
+  override connectionReady(next?: () => void) {
+    if (!this.#greetsItself) super.connectionReady(next)
   }
 
   endIfIdle() {

@@ -43,6 +43,8 @@ export interface SmtpGatewayOptions {
   readonly allowInsecureAuth: boolean
   readonly maxMessageBytes: number
   readonly upstreamTimeoutMs: number
+  /** Whoever talks sooner is turned away; left out, smtp-server's own. */
+  readonly greetingDelayMs?: number | undefined
   readonly tls?: RenewableCertificate
 }
 
@@ -110,7 +112,11 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
     })
     const server = new GateServer(
       { ...common(), ...tlsOptions(implicitTls), ...hooks, onData: measured(hooks.onData) },
-      { ...limits, takesPlainAuth: options.allowInsecureAuth },
+      {
+        ...limits,
+        takesPlainAuth: options.allowInsecureAuth,
+        greetingDelayMs: options.greetingDelayMs,
+      },
     )
     // Broken connections and failed handshakes: a client's, and no reason to stop.
     server.on('error', (error) => log.debug({ event: 'smtp_connection', error: error.message }))
@@ -133,6 +139,9 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
       maxRecipients,
       socketTimeout: clientTimeoutMs,
       logger: false,
+      // smtp-server's own wait for a turn of the event loop, in which a client that is greeted at once could talk too soon.
+      onConnect: (_session, callback) => callback(),
+      onSecure: (_socket, _session, callback) => callback(),
     }
   }
 

@@ -243,6 +243,12 @@ export const settings = {
     about:
       'SMTP connections at once of one client address and of one account, in each process; or off',
   }),
+  smtpGreetingDelayMs: both('POSTERN_SMTP_GREETING_DELAY_MS', parse.integer(0, 60_000), {
+    dev: '100',
+    serve: '100',
+    about:
+      'how long an SMTP client waits for its greeting; one that talks sooner is turned away, as programs that only guess do. 0 for at once, and nobody is',
+  }),
   bodyMemoryBytes: both('POSTERN_BODY_MEMORY_BYTES', optionalLimit(parse.integer(1)), {
     dev: '536870912',
     serve: '536870912',

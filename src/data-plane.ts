@@ -192,6 +192,7 @@ async function startSmtp(
     allowInsecureAuth: config.allowInsecureAuth,
     maxMessageBytes: config.maxMessageBytes,
     upstreamTimeoutMs: config.upstreamTimeoutMs,
+    greetingDelayMs: config.smtpGreetingDelayMs,
     ...(tls === undefined ? {} : { tls }),
   })
   const variables = Object.entries({
