@@ -192,7 +192,11 @@ class GateConnection extends SMTPConnection {
   /** For each socket of the connection. Node may keep one over TLS whose client broke off while it was written to. */
   override _armTimeout(socket: Socket = this._socket) {
     super._armTimeout(socket)
-    socket.once('end', () => setTimeout(() => socket.destroy(), lingerMs).unref())
+    socket.once('end', () => {
+      const linger = setTimeout(() => socket.destroy(), lingerMs).unref()
+      // Else it would hold on to the socket, and to all that hangs on that, long after it is gone.
+      socket.once('close', () => clearTimeout(linger))
+    })
   }
 
   override _onCloseEvent(hadError?: boolean) {

@@ -85,3 +85,13 @@ test('a delay of the operator’s own is kept: the greeting comes after it, once
   expect(client.greeting).toBe(greeting)
   expect(await client.say('NOOP')).toBe('250 2.0.0 OK')
 })
+
+test('a connection that is over leaves no timer behind that would hold on to it', async () => {
+  const { address } = await start(0)
+  stopTimers()
+  const client = await connectSmtp(address)
+  expect(await client.say('QUIT')).toMatch(/^221 /)
+  await client.ended()
+  vi.advanceTimersByTime(100)
+  while (vi.getTimerCount() > 0) await new Promise((resolve) => setImmediate(resolve))
+})
