@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { OutcomeUnknown } from '../../src/core/outcome-unknown.ts'
 import { createRevoke } from '../../src/service/revoke.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
+import { untilCommitsWait } from '../helpers/commits-wait.ts'
 import { migrations } from '../helpers/migrations.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { actor, done, minted, onDomain, start } from './store.contract.ts'
@@ -239,6 +240,7 @@ describe('PostgreSQL', () => {
       await admin.query('select pg_reload_conf()')
     }
     await standby('nobody')
+    await untilCommitsWait(url, admin)
     try {
       const remove = () => mine.deleteToken({ tokenId, actor, at })
       await expect(remove()).rejects.toThrow(OutcomeUnknown)

@@ -3,6 +3,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { OutcomeUnknown } from '../../src/core/outcome-unknown.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
+import { untilCommitsWait, waitingCommits } from '../helpers/commits-wait.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { actor, start as at, done, minted } from './store.contract.ts'
 
@@ -41,30 +42,11 @@ async function waitForStandby(name: string) {
   const shown = async () =>
     (await operator.query('show synchronous_standby_names')).rows[0].synchronous_standby_names
   await expectEventually(shown, name)
-  if (name !== '') await untilCommitsWait()
+  if (name !== '') await untilCommitsWait(url, operator)
 }
 
-/** The checkpointer tells the other processes, in its own time: until then a commit waits for nobody. */
-async function untilCommitsWait() {
-  const prober = new pg.Client({ connectionString: url })
-  await prober.connect()
-  for (let isWaiting = false; !isWaiting; ) {
-    let isOver = false
-    const probe = prober.query('alter role postgres set client_min_messages = error')
-    const over = probe.then(() => {
-      isOver = true
-    })
-    while (!isOver && !isWaiting) isWaiting = (await waitingCommits()) > 0
-    if (isWaiting) await operator.query(`select pg_cancel_backend(pid) ${waiting}`)
-    await over
-  }
-  await prober.end()
-}
-
-const waiting = `from pg_stat_activity where wait_event = 'SyncRep' and datname = current_database()`
-
-async function waitingCommits(): Promise<number> {
-  return (await operator.query(`select ${waiting}`)).rowCount ?? 0
+async function countWaiting() {
+  return (await operator.query(`select ${waitingCommits}`)).rowCount
 }
 
 async function expectEventually(read: () => Promise<unknown>, wanted: unknown) {
@@ -73,8 +55,8 @@ async function expectEventually(read: () => Promise<unknown>, wanted: unknown) {
 
 /** Does to the connection whose commit waits for the standby what an operator, or a shutdown, would. */
 async function interrupt(act: 'pg_cancel_backend' | 'pg_terminate_backend') {
-  await expectEventually(waitingCommits, 1)
-  await operator.query(`select ${act}(pid) ${waiting}`)
+  await expectEventually(countWaiting, 1)
+  await operator.query(`select ${act}(pid) ${waitingCommits}`)
 }
 
 const createToken = (more = {}) =>

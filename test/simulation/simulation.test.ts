@@ -34,7 +34,7 @@ test('no decision contradicts a change that has answered, whatever goes wrong me
   expect(totals.undecided).toBeGreaterThan(1_000)
   expect(totals.confirmed).toBeGreaterThan(5_000)
   expect(troubles.size).toBeGreaterThanOrEqual(17)
-})
+}, 60_000)
 
 test('nor where a node remembers very few changes', async () => {
   const edited = await loadEdited([
