@@ -1,4 +1,5 @@
 import type { ExpressionBuilder, Kysely } from 'kysely'
+import type { AccessLevel } from '../core/grants.ts'
 import { ownRate } from '../core/rate.ts'
 import { credentialSighting, domainSighting } from '../core/sighting.ts'
 import type { Lookup } from '../service/ports.ts'
@@ -31,10 +32,7 @@ export function createLookup({ reader }: { readonly reader: Kysely<Schema> }): L
         expiresAt: first.expires_at,
         windowEndsAt: first.window_ends_at,
         rate: ownRate(first.rate),
-        // A token without grants has one row, with nulls for the grant.
-        grants: rows.flatMap(({ domain_id, level }) =>
-          level === null ? [] : [grantOf({ domain_id, level }, account_id)],
-        ),
+        grants: rows.filter(hasGrant).map((row) => grantOf(row, account_id)),
       }
       return credentialSighting(digest, credential, first)
     },
@@ -51,6 +49,13 @@ export function createLookup({ reader }: { readonly reader: Kysely<Schema> }): L
       return domainSighting(name, isThere ? { id, accountId, name, state } : undefined, row)
     },
   }
+}
+
+/** A token without grants has one row, with nulls for the grant. */
+function hasGrant<T extends { level: AccessLevel | null }>(
+  row: T,
+): row is T & { level: AccessLevel } {
+  return row.level !== null
 }
 
 /** The domain of the account that has proven the name; else one of those that claim it. In the order of the index. */

@@ -184,7 +184,8 @@ export function grantOf({ domain_id, level }: GrantRow, accountId: number): Gran
     domain_id === null
       ? { type: 'account' as const, id: accountId }
       : { type: 'domain' as const, id: domain_id }
-  return { resource, level }
+  // One string for all of them: a driver makes one for each row, and caches keep very many.
+  return { resource, level: level === 'admin' ? 'admin' : 'viewer' }
 }
 
 function tokenRecord(row: TokenRow, grants: readonly GrantRow[]): TokenRecord {
