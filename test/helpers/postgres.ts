@@ -58,7 +58,7 @@ export async function startPostgres({
     const copy = ['--pgdata', data, '--dbname', source, '--checkpoint', 'fast']
     make('pg_basebackup', [...copy, '--write-recovery-conf', '--no-sync'])
   }
-  const port = await freePort()
+  let port = await freePort()
   let server: ChildProcess | undefined
   let databases = 0
 
@@ -84,7 +84,8 @@ export async function startPostgres({
     )
     const giveUpAt = performance.now() + startLimitMs
     while (!(await answers(url('postgres')))) {
-      if (performance.now() > giveUpAt) throw new Error('PostgreSQL did not start')
+      const isOver = server.exitCode !== null || performance.now() > giveUpAt
+      if (isOver) throw new Error('PostgreSQL did not start')
       await delay(50)
     }
   }
@@ -105,7 +106,11 @@ export async function startPostgres({
     for (const child of [pid, ...children.filter(Boolean).map(Number)]) process.kill(child, signal)
   }
 
-  await start()
+  await start().catch(async () => {
+    // Somebody else may have taken the port meanwhile.
+    port = await freePort()
+    await start()
+  })
   return {
     port,
     async createDatabase() {
