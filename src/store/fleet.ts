@@ -10,7 +10,7 @@ const maxEntriesRead = 10_000
 /** Leases, acknowledgements and the reading of the log: the order of the calls is kept in `fleet/`. */
 export function createFleetRegistry(database: Database): FleetRegistry {
   const { dialect } = database
-  const { reader, write, watch } = database.fleet
+  const { reader, write, note, watch } = database.fleet
   const now = databaseClock(dialect)
 
   return {
@@ -32,7 +32,7 @@ export function createFleetRegistry(database: Database): FleetRegistry {
       }),
 
     renewNode: ({ incarnation, applied, at }) =>
-      write(async (db) => {
+      note(async (db) => {
         if (dialect === 'postgres') await noticeTimeline(db)
         const row = await db
           .updateTable('nodes')
@@ -82,7 +82,7 @@ export function createFleetRegistry(database: Database): FleetRegistry {
     },
 
     acknowledge: ({ incarnation, applied }) =>
-      write(async (db) => {
+      note(async (db) => {
         await db
           .updateTable('nodes')
           .set({ applied_epoch: appliedEpoch(dialect, applied) })

@@ -105,6 +105,7 @@ export async function openPostgres(
       reader: fleet,
       // A statement by itself is a transaction that is committed when it is answered.
       write: (work) => work(fleet),
+      note: (work) => work(fleet),
       watch: (listener) => watchPostgres(pg.Client, config, listener),
     },
 

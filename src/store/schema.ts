@@ -149,6 +149,11 @@ export interface FleetDatabase {
   readonly reader: Kysely<Schema>
   /** Commits before it resolves. */
   write<T>(work: (db: Kysely<Schema>) => Promise<T>): Promise<T>
+  /**
+   * Commits what only processes that are running now need. On the embedded database it may be gone when the machine loses
+   * its power, as they are.
+   */
+  note<T>(work: (db: Kysely<Schema>) => Promise<T>): Promise<T>
   /** Calls `listener` soon after somebody has changed something; answers how to stop it. */
   watch(listener: () => void): () => void
 }

@@ -42,11 +42,24 @@ export function openSqlite(path: string): Database {
     })
   }
 
-  function write<T>(work: Parameters<Database['write']>[0]): Promise<T> {
-    const done = turn.then(() => transact<T>(work))
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = turn.then(work)
     turn = done.catch(() => {})
     return done
   }
+
+  const write = <T>(work: Parameters<Database['write']>[0]) => inTurn(() => transact<T>(work))
+
+  /** Without waiting for the disk, which a log that is written to beside it can keep busy for a long while. */
+  const note = <T>(work: Parameters<Database['write']>[0]) =>
+    inTurn(async () => {
+      writing.exec('pragma synchronous = normal')
+      try {
+        return await transact<T>(work)
+      } finally {
+        writing.exec('pragma synchronous = full')
+      }
+    })
 
   return {
     dialect: 'sqlite',
@@ -56,6 +69,7 @@ export function openSqlite(path: string): Database {
     fleet: {
       reader,
       write: (work) => (write as Database['write'])(({ db }) => work(db)),
+      note: (work) => (note as Database['write'])(({ db }) => work(db)),
       watch: (listener) => watchFile(reading, listener),
     },
 
