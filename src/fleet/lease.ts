@@ -46,16 +46,17 @@ export function createLease(
   let notBefore = Number.NEGATIVE_INFINITY
   /** Wall clock and uptime, each less the monotonic clock: constant while nothing odd happens. */
   let wallOffset = clock.now() - clock.monotonic()
-  let uptimeOffset = readUptimeOffset()
+  let uptimeOffset = readUptimeOffset() ?? Number.NEGATIVE_INFINITY
   let uptimeAskedAt = clock.monotonic()
 
-  /** Too much by as long as the process was set aside each time: then it seems to have slept, and is careful. */
-  function readUptimeOffset(): number {
-    for (let reading = 1; ; reading++) {
+  /** Undefined when the process was set aside each time: such a reading would hide as long a sleep from the next ones. */
+  function readUptimeOffset(): number | undefined {
+    for (let reading = 0; reading < maxReadings; reading++) {
       const before = clock.monotonic()
       const offset = clock.uptime() - before
-      if (clock.monotonic() - before <= instantMs || reading === maxReadings) return offset
+      if (clock.monotonic() - before <= instantMs) return offset
     }
+    return undefined
   }
 
   /** The monotonic clock stands still while the machine sleeps; the uptime does not. It is the slower one to ask. */
@@ -65,9 +66,11 @@ export function createLease(
     if (!isSuspicious && now < uptimeAskedAt + uptimeEveryMs) return false
     wallOffset = offset
     uptimeAskedAt = now
-    const slept = readUptimeOffset() - uptimeOffset
-    if (slept <= suspicionMs) return false
-    uptimeOffset += slept
+    const uptimeRead = readUptimeOffset()
+    // Whoever cannot tell is careful.
+    if (uptimeRead === undefined) return true
+    if (uptimeRead - uptimeOffset <= suspicionMs) return false
+    uptimeOffset = uptimeRead
     return true
   }
 

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createLease } from '../../src/fleet/lease.ts'
 
 /** Each clock moves by itself. */
@@ -151,4 +151,46 @@ test('one that is set aside again and again cannot tell, and gives the lease up'
   setAsideBeforeUptime(clocks, Number.POSITIVE_INFINITY, 400)
   clocks.pass(50)
   expect(lease.holds()).toBe(false)
+})
+
+describe('one that could not tell finds out about the next sleep', () => {
+  function createUntold() {
+    const clocks = createClocks()
+    const lease = createLease(clocks, 10_000)
+    lease.renew(clocks.monotonic())
+    setAsideBeforeUptime(clocks, 5, 5_000)
+    clocks.pass(50)
+    expect(lease.holds()).toBe(false)
+    clocks.pass(1)
+    return { clocks, lease }
+  }
+
+  test('after a renewal', () => {
+    const { clocks, lease } = createUntold()
+    lease.renew(clocks.monotonic())
+    expect(lease.holds()).toBe(true)
+    clocks.suspend(4_900)
+    expect(lease.holds()).toBe(false)
+  })
+
+  test('during a renewal', () => {
+    const { clocks, lease } = createUntold()
+    const askedAt = clocks.monotonic()
+    clocks.suspend(4_900)
+    clocks.pass(1)
+    lease.renew(askedAt)
+    expect(lease.holds()).toBe(false)
+  })
+
+  test('and one that could not when it began, with its first renewal', () => {
+    const clocks = createClocks()
+    setAsideBeforeUptime(clocks, 5, 5_000)
+    const lease = createLease(clocks, 10_000)
+    lease.renew(clocks.monotonic())
+    clocks.pass(1)
+    lease.renew(clocks.monotonic())
+    expect(lease.holds()).toBe(true)
+    clocks.suspend(4_900)
+    expect(lease.holds()).toBe(false)
+  })
 })
