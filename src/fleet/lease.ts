@@ -83,9 +83,12 @@ export function createLease(
     holds() {
       const now = clock.monotonic()
       if (now >= deadline) return false
-      if (!wasSuspended(now)) return true
-      drop(now)
-      return false
+      if (wasSuspended(now)) {
+        drop(now)
+        return false
+      }
+      // A machine that is busy may have taken the rest of it while the clocks were read.
+      return clock.monotonic() < deadline
     },
     renew(askedAt) {
       const now = clock.monotonic()

@@ -194,3 +194,14 @@ describe('one that could not tell finds out about the next sleep', () => {
     expect(lease.holds()).toBe(false)
   })
 })
+
+test('one that was set aside between the two clocks until its time was over has no lease', () => {
+  const clocks = createClocks()
+  const lease = createLease(clocks, 10_000)
+  lease.renew(clocks.monotonic())
+  clocks.pass(9_500)
+  setAsideBeforeUptime(clocks, 1, 400)
+  expect(lease.left()).toBeGreaterThan(0)
+  expect(lease.holds()).toBe(false)
+  expect(lease.left()).toBeLessThan(0)
+})
