@@ -79,10 +79,17 @@ export type HttpUpstream = ReturnType<typeof createHttpUpstream>
 /** The decision no longer holds. */
 class Superseded extends Error {}
 
+/** Of a megabyte, most would wait in the gate for a slow upstream, and still go out after a deletion has answered. */
+const lastWriteBytes = 4 * 1024
+
 function* guardedPieces(body: readonly Buffer[], mayFinish: () => boolean) {
   yield* body.slice(0, -1)
-  if (!mayFinish()) throw new Superseded()
-  yield* body.slice(-1)
+  for (const last of body.slice(-1)) {
+    const at = Math.max(0, last.length - lastWriteBytes)
+    yield last.subarray(0, at)
+    if (!mayFinish()) throw new Superseded()
+    yield last.subarray(at)
+  }
 }
 
 /** Copies an upstream's answer into the client's, at the pace at which the client takes it. */

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type Server, type Socket } from 'node:net'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { startHttpGateway } from '../helpers/http-gateway.ts'
@@ -95,6 +96,26 @@ test('a body that is on its way when its token is deleted never arrives whole', 
   expect((await answering).status).toBe(401)
   expect(upstream.received()).toBeGreaterThan(0)
   expect(upstream.received()).toBeLessThan(body.length)
+})
+
+test('the last question comes when no more than the end of a body is left to write', async () => {
+  let socket: Socket | undefined
+  const onConnected = (message: unknown) => {
+    const connected = (message as { socket: Socket }).socket
+    if (upstream.url.endsWith(`:${connected.remotePort}`)) socket = connected
+  }
+  subscribe('undici:client:connected', onConnected)
+  onTestFinished(() => void unsubscribe('undici:client:connected', onConnected))
+  const { mayDecide } = node.trust
+  let written = 0
+  node.trust.mayDecide = () => {
+    written = socket === undefined ? 0 : socket.bytesWritten - socket.writableLength
+    return mayDecide()
+  }
+  upstream.letGo()
+  const body = send('x'.repeat(3.5 * 1024 * 1024))
+  expect((await post(body)).status).toBe(200)
+  expect(body.length - written).toBeLessThanOrEqual(4_096)
 })
 
 test('a body that is on its way while nothing changes arrives whole, however slowly', async () => {
