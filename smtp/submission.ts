@@ -170,6 +170,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       const early = connection.earlyReply()
       if (early !== undefined) return early
     }
+    await connection.taken()
     // The last question, in the same turn as the dot: the connection does not outlive its token.
     const last = await senders.messageStill(session, domains)
     return last.take(() => connection.finish())

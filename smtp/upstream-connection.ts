@@ -30,6 +30,8 @@ export interface UpstreamConnection {
   command(line: string): Promise<UpstreamReply>
   /** Writes a part of the message; a promise, to be waited for, while the upstream takes no more. */
   write(bytes: Buffer): Promise<void> | undefined
+  /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
+  taken(): Promise<void> | undefined
   /** A refusal that came before the message was over: nobody reads the rest. */
   earlyReply(): UpstreamReply | undefined
   /** Writes the final dot, in the turn of the event loop in which it is called. */
@@ -131,6 +133,8 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
   let isCorked = false
+  /** Whether some of the message has gone out. If not, it can be one write, with its dot. */
+  let isBegun = false
   // One for the whole connection, set anew for each reply: a timer for each costs more.
   const timer = setTimeout(() => waiting && fail(waiting.late), timeoutMs).unref()
 
@@ -210,6 +214,7 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   function command(line: string): Promise<UpstreamReply> {
     if (trouble === undefined) socket.write(`${line}\r\n`)
     isDataAsked = line === 'DATA'
+    if (isDataAsked) isBegun = false
     return reply()
   }
 
@@ -252,6 +257,13 @@ function createReplyLine(first: Socket, timeoutMs: number) {
         return isFull ? drained() : undefined
       },
 
+      taken() {
+        if (trouble !== undefined) throw trouble
+        if (early !== undefined || !isBegun) return undefined
+        uncork()
+        return socket.writableLength > 0 ? drained() : undefined
+      },
+
       earlyReply: () => early,
 
       finish() {
@@ -278,6 +290,7 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   function uncork() {
     if (!isCorked) return
     isCorked = false
+    isBegun = true
     socket.uncork()
   }
 
@@ -288,13 +301,15 @@ function createReplyLine(first: Socket, timeoutMs: number) {
       const limit = setTimeout(() => fail('the upstream takes no more'), timeoutMs)
       function settle() {
         clearTimeout(limit)
-        of.off('drain', settle)
         of.off('close', settle)
         of.off('data', settle)
         if (trouble !== undefined) reject(trouble)
         else resolve()
       }
-      of.on('drain', settle)
+      // Not `drain`, which a socket has only for those who wrote more than it wants.
+      of.write('', (error) => {
+        if (!error) settle()
+      })
       of.on('close', settle)
       of.on('data', settle)
     })

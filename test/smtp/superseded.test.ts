@@ -1,3 +1,5 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createMemoryNode } from '../helpers/memory-node.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
@@ -77,6 +79,51 @@ test('a token deleted while its message streams never gets to the final dot', as
   await upToData()
   whenAsked('DATA', () => node.revoke(token))
   client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toBe(ended)
+  expect(relay.messages).toEqual([])
+})
+
+/** Every socket that this process opens or accepts from now on. */
+function collectSockets(): readonly Socket[] {
+  const sockets: Socket[] = []
+  const collect = (message: unknown) => void sockets.push((message as { socket: Socket }).socket)
+  for (const channel of ['net.client.socket', 'net.server.socket']) {
+    subscribe(channel, collect)
+    onTestFinished(() => void unsubscribe(channel, collect))
+  }
+  return sockets
+}
+
+test('a token deleted while a relay that reads no more holds up the end of its message never gets to the final dot', async () => {
+  const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+  const sockets = collectSockets()
+  client = await connectSmtp(gate.address)
+  await client.say('EHLO client.test')
+  await client.say(plain(token))
+  const fromClient = sockets.find(({ remotePort }) => remotePort === client.socket().localPort)
+  let held: Socket | undefined
+  relay.duringMessage = (socket) => {
+    held = socket.pause()
+  }
+  await upToData()
+  const toRelay = sockets.find(({ remotePort }) => remotePort === relay.port)
+  if (fromClient === undefined || toRelay === undefined) throw new Error('no sockets')
+
+  /** Until the gate has read it, and has done with it what it can at once. */
+  async function write(text: string) {
+    client.write(text)
+    while (fromClient !== undefined && fromClient.bytesRead < client.socket().bytesWritten) {
+      await nextTurn()
+    }
+    await nextTurn()
+  }
+  await write('From: a@ok.test\r\n\r\nsome of it\r\n')
+  while (held === undefined) await nextTurn()
+  while (toRelay.writableLength === 0) await write(`${'x'.repeat(998)}\r\n`.repeat(10))
+  await write('.\r\n')
+  node.revoke(token)
+  relay.duringMessage = () => {}
+  held.resume()
   expect(await client.reply()).toBe(ended)
   expect(relay.messages).toEqual([])
 })
