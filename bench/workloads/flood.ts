@@ -66,7 +66,7 @@ export const flood: Workload = {
         await bad.call('open', { port, connections: floodConnections, plans: unknown })
         await line.httpUpstream.call('take', undefined)
         forgetPeakMemory(pids)
-        const steady = { perSecond: perSecond * floodFactor, forMs }
+        const steady = { perSecond: perSecond * floodFactor, forMs, isPunctual: false }
         const [{ counts, latencies }, refused] = await Promise.all([
           good.call('openLoop', { perSecond, forMs }),
           isFlooded ? bad.call('openLoop', steady) : undefined,

@@ -87,8 +87,8 @@ export function createLease(
         drop(now)
         return false
       }
-      // A machine that is busy may have taken the rest of it while the clocks were read.
-      return clock.monotonic() < deadline
+      // A machine that is busy may have taken the rest of it while the uptime was read.
+      return uptimeAskedAt < now || clock.monotonic() < deadline
     },
     renew(askedAt) {
       const now = clock.monotonic()
