@@ -24,7 +24,8 @@ export interface GateStart {
   readonly databaseUrl: string
   readonly httpUpstream: number
   readonly smtpUpstream: number
-  readonly settings?: Record<string, string>
+  /** Undefined: left to its default. */
+  readonly settings?: Record<string, string | undefined>
   /** Loads the probe, which costs a little. */
   readonly isProbed?: boolean
 }
@@ -91,7 +92,7 @@ interface PosternVariant {
   readonly name: string
   readonly about: string
   readonly edge: 'http' | 'smtp'
-  readonly settings?: Record<string, string>
+  readonly settings?: Record<string, string | undefined>
   readonly isProbed?: boolean
 }
 
@@ -137,6 +138,13 @@ export const posternHttpQuiet = createPosternSubject({
   about: `the same with POSTERN_LOG_LEVEL=warn: ${everything}; like the others it writes no line a request`,
   edge: 'http',
   settings: { POSTERN_LOG_LEVEL: 'warn' },
+})
+
+export const posternHttpLimited = createPosternSubject({
+  name: 'Postern, limits on',
+  about: 'the same, but failed authentications are limited, as they are by default',
+  edge: 'http',
+  settings: { POSTERN_AUTH_FAILURE_LIMIT: undefined },
 })
 
 export const posternHttpProbed = createPosternSubject({

@@ -1,5 +1,5 @@
 import { mintToken } from '../../src/core/token.ts'
-import { expectOnly, expectSame } from '../load/counts.ts'
+import { type Counts, expectOnly, expectSame, totalOf, WrongAnswers } from '../load/counts.ts'
 import type { HttpLoader } from '../load/http-loader.ts'
 import { smallestBodyBytes } from '../load/http-request.ts'
 import { createLatencies } from '../measure/latency.ts'
@@ -7,11 +7,11 @@ import { figuresOf, inRounds } from '../measure/rounds.ts'
 import { measureSaturation } from '../measure/saturation.ts'
 import { spreadOf } from '../measure/statistics.ts'
 import { forgetPeakMemory, peakMemoryOf } from '../processes/cpu.ts'
-import { formatBytes, formatDuration, formatSpread } from '../report/format.ts'
+import { formatBytes, formatDuration, formatSpread, threeDigits } from '../report/format.ts'
 import { createFixture, tokenPrefix } from '../subjects/fixture.ts'
 import { lineUp } from '../subjects/line-up.ts'
 import { nginxLua } from '../subjects/peers.ts'
-import { posternHttp } from '../subjects/postern.ts'
+import { posternHttp, posternHttpLimited } from '../subjects/postern.ts'
 import { createSeededBytes } from '../subjects/seeded.ts'
 import type { Workload } from '../workload.ts'
 import { mergeLatencies } from './compare.ts'
@@ -22,17 +22,22 @@ const floodConnections = 32
 /** As fast as this the flood comes, whatever becomes of it. */
 const floodFactor = 3
 
+const alone = 'alone'
+const steady = 'beside a steady flood'
+const fullSpeed = 'beside a flood at full speed'
+const company = [alone, steady, fullSpeed] as const
+
 export const flood: Workload = {
   name: 'flood',
   about:
-    'Good traffic at a steady rate, alone and beside a flood of well-formed tokens that nobody has, three times as many. ' +
-    'All of the good is to be accepted and none of the flood; measured is what the good traffic feels of it, what a refusal ' +
-    'costs at saturation, and memory.',
+    'Good traffic at a steady rate, alone and beside a flood of well-formed tokens that nobody has, from the same address: ' +
+    'three times as many, and as many as the subject will answer. All of the good is to be accepted and none of the flood; ' +
+    'measured is what the good traffic feels of it, what a refusal costs, and memory.',
 
   async run(bench) {
     const { plan, crew, progress } = bench
     const fixture = createFixture({ tokens: plan.senders, domains: plan.senders / 10 })
-    const line = await lineUp(bench, fixture, [posternHttp, nginxLua])
+    const line = await lineUp(bench, fixture, [posternHttp, posternHttpLimited, nginxLua])
     const bytes = createSeededBytes(7)
     const unknown = Array.from({ length: strangers }, () => ({
       token: mintToken(tokenPrefix, bytes),
@@ -50,42 +55,48 @@ export const flood: Workload = {
     const forMs = plan.latencyMs
 
     const runs = line.contenders.flatMap((contender) =>
-      (['alone', 'beside the flood'] as const).map((beside) => ({
-        name: `${contender.name}, ${beside}`,
-        contender,
-        isFlooded: beside !== 'alone',
-      })),
+      // A gate that limits failures keeps no pace with a steady flood.
+      (contender.subject === posternHttpLimited ? ([alone, fullSpeed] as const) : company).map(
+        (beside) => ({ name: `${contender.name}, ${beside}`, contender, beside }),
+      ),
     )
     const samples = await inRounds(
       plan.rounds,
       runs,
-      async ({ name, contender, isFlooded }, round) => {
+      async ({ name, contender, beside }, round) => {
         const { port, pids } = contender
         await good.call('open', { port, connections: 32, plans: known })
         await good.call('saturate', { forMs: plan.warmMs })
         await bad.call('open', { port, connections: floodConnections, plans: unknown })
         await line.httpUpstream.call('take', undefined)
         forgetPeakMemory(pids)
-        const steady = { perSecond: perSecond * floodFactor, forMs, isPunctual: false }
+        const steadily = { perSecond: perSecond * floodFactor, forMs, isPunctual: false }
+        const floods = {
+          [alone]: () => undefined,
+          [steady]: () => bad.call('openLoop', steadily),
+          [fullSpeed]: () => bad.call('saturate', { forMs }),
+        }
         const [{ counts, latencies }, refused] = await Promise.all([
           good.call('openLoop', { perSecond, forMs }),
-          isFlooded ? bad.call('openLoop', steady) : undefined,
+          floods[beside](),
         ])
-        if (refused !== undefined) expectOnly(401, refused.counts, name)
         const accepted = expectOnly(200, counts, name)
         expectSame(accepted, (await line.httpUpstream.call('take', undefined)).requests, name)
-        const refusal = isFlooded
-          ? await measureSaturation(pids, async () => {
-              const all = await bad.call('saturate', { forMs: plan.measureMs / 2 })
-              return expectOnly(401, all.counts, name)
-            })
-          : undefined
+        const refusals = refused && expectRefusals(refused.counts, name)
+        const refusal =
+          beside === steady
+            ? await measureSaturation(pids, async () => {
+                const all = await bad.call('saturate', { forMs: plan.measureMs / 2 })
+                return expectRefusals(all.counts, name)
+              })
+            : undefined
         await good.call('close', undefined)
         await bad.call('close', undefined)
         const p99 = formatDuration(createLatencies(latencies).at(99))
         progress(`round ${round + 1}/${plan.rounds}  ${name}: p99 of the good ${p99}`)
         const microsPerRefusal = refusal?.microsPerUnit ?? Number.NaN
-        return { latencies, peakBytes: peakMemoryOf(pids), microsPerRefusal }
+        const refusalsPerSecond = ((refusals ?? Number.NaN) * 1_000) / forMs
+        return { latencies, peakBytes: peakMemoryOf(pids), microsPerRefusal, refusalsPerSecond }
       },
     )
     return {
@@ -93,17 +104,26 @@ export const flood: Workload = {
       samples,
       tables: [
         {
-          title: `Good traffic at ${perSecond} a second, a flood of ${perSecond * floodFactor} a second`,
-          columns: ['subject', 'good p50', 'good p99', 'CPU of a refusal', 'peak memory'],
-          rows: runs.map(({ name, isFlooded }) => {
+          title: `Good traffic at ${perSecond} a second, a steady flood of ${perSecond * floodFactor} a second`,
+          columns: [
+            'subject',
+            'good p50',
+            'good p99',
+            'refusals a second',
+            'CPU of a refusal',
+            'peak memory',
+          ],
+          rows: runs.map(({ name }) => {
             const latencies = createLatencies(mergeLatencies(samples, name))
+            const rates = figuresOf(samples, name, (sample) => sample.refusalsPerSecond)
             const refusals = figuresOf(samples, name, (sample) => sample.microsPerRefusal)
             const peaks = figuresOf(samples, name, (sample) => sample.peakBytes)
             return [
               name,
               formatDuration(latencies.at(50)),
               formatDuration(latencies.at(99)),
-              isFlooded ? formatSpread(spreadOf(refusals), 'µs') : '–',
+              threeDigits(spreadOf(rates).median),
+              Number.isNaN(refusals[0]) ? '–' : formatSpread(spreadOf(refusals), 'µs'),
               formatBytes(Math.max(...peaks)),
             ]
           }),
@@ -121,4 +141,12 @@ export const flood: Workload = {
       ],
     }
   },
+}
+
+/** That the token is wrong, or that there were too many such; nothing else, and one at least. */
+function expectRefusals(counts: Counts, subject: string): number {
+  const { 401: wrong = 0, 429: tooMany = 0 } = counts
+  const total = totalOf(counts)
+  if (total > 0 && wrong + tooMany === total) return total
+  throw new WrongAnswers(`${subject}: expected refusals, and got ${JSON.stringify(counts)}`)
 }
