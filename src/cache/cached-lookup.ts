@@ -67,19 +67,23 @@ function createCache<T>(
   const fills = new Map<string, Promise<Sighting<T>>>()
 
   async function fill(name: string): Promise<Sighting<T>> {
-    const known = await readShared?.(name)
-    if (known !== undefined && judge(known) === 'believed') {
-      onLookup?.('shared')
-      memory.put(name, known)
-      return known
+    try {
+      const known = await readShared?.(name)
+      if (known !== undefined && judge(known) === 'believed') {
+        onLookup?.('shared')
+        memory.put(name, known)
+        return known
+      }
+      onLookup?.('store')
+      const sighting = await read(name)
+      if (sighting.value !== undefined) keepShared?.(name, sighting)
+      if (judge(sighting) === 'ahead') await catchUp()
+      // What was revoked while it was read is handed to those who wait, who judge it again, but it is not kept.
+      if (judge(sighting) === 'believed') memory.put(name, sighting)
+      return sighting
+    } finally {
+      fills.delete(name)
     }
-    onLookup?.('store')
-    const sighting = await read(name)
-    if (sighting.value !== undefined) keepShared?.(name, sighting)
-    if (judge(sighting) === 'ahead') await catchUp()
-    // What was revoked while it was read is handed to those who wait, who judge it again, but it is not kept.
-    if (judge(sighting) === 'believed') memory.put(name, sighting)
-    return sighting
   }
 
   return function find(name) {
@@ -93,7 +97,7 @@ function createCache<T>(
     }
     const under = fills.get(name)
     if (under !== undefined) return under
-    const started = fill(name).finally(() => fills.delete(name))
+    const started = fill(name)
     fills.set(name, started)
     return started
   }

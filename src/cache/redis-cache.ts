@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { credentialSighting, domainSighting, type Moment, type Sighting } from '../core/sighting.ts'
 import type { SharedCache } from './cached-lookup.ts'
@@ -29,6 +29,7 @@ const version = 'v2'
  * a record is bound to its key by an HMAC (RFC 2104), carries the moment that it was read at, and is judged like any other.
  */
 export function createRedisCache({ redis, macKey, era, clock }: RedisCacheDeps): SharedCache {
+  const secret = createSecretKey(macKey)
   /** From a failure until an answer, one command in each pause tries whether Redis is back; the others go without it. */
   let isFailing = false
   let pausedUntil = Number.NEGATIVE_INFINITY
@@ -56,18 +57,20 @@ export function createRedisCache({ redis, macKey, era, clock }: RedisCacheDeps):
   }
 
   function macOf(key: string, text: string): Buffer {
-    return createHmac('sha256', macKey).update(key).update('\n').update(text).digest()
+    return createHmac('sha256', secret).update(`${key}\n${text}`).digest()
   }
 
-  async function read(kind: 'token' | 'domain', name: string) {
+  /** What it was, and when; what Redis does not have, or nobody of ours has written, is undefined. */
+  async function read<T>(
+    kind: 'token' | 'domain',
+    name: string,
+    sighting: (name: string, value: T, moment: Moment) => Sighting<T>,
+  ): Promise<Sighting<T> | undefined> {
     const current = era()
     if (current === undefined) return undefined
     const key = keyOf(kind, name, current)
     const kept = await attempt(() => redis.get(key))
-    return typeof kept === 'string' ? open(key, kept) : undefined
-  }
-
-  function open(key: string, kept: string): { value: unknown; moment: Moment } | undefined {
+    if (typeof kept !== 'string') return undefined
     const dot = kept.indexOf('.')
     const text = kept.slice(dot + 1)
     const given = Buffer.from(kept.slice(0, dot), 'base64url')
@@ -75,7 +78,7 @@ export function createRedisCache({ redis, macKey, era, clock }: RedisCacheDeps):
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
     // Only a node of ours can have written this.
     const { value, era: readIn, epoch } = JSON.parse(text)
-    return { value, moment: { era: readIn, epoch } }
+    return sighting(name, value, { era: readIn, epoch })
   }
 
   function keep(kind: 'token' | 'domain', name: string, sighting: Sighting<unknown>) {
@@ -88,14 +91,8 @@ export function createRedisCache({ redis, macKey, era, clock }: RedisCacheDeps):
   }
 
   return {
-    async findCredential(digest) {
-      const found = await read('token', digest)
-      return found && credentialSighting(digest, found.value as never, found.moment)
-    },
-    async findDomain(name) {
-      const found = await read('domain', name)
-      return found && domainSighting(name, found.value as never, found.moment)
-    },
+    findCredential: (digest) => read('token', digest, credentialSighting),
+    findDomain: (name) => read('domain', name, domainSighting),
     keepCredential: (digest, sighting) => keep('token', digest, sighting),
     keepDomain: (name, sighting) => keep('domain', name, sighting),
   }

@@ -70,7 +70,11 @@ export function createAuthenticator({
   function find(digest: Digest, names: readonly string[]): Facts | Promise<Facts> {
     const credential = lookup.findCredential(digest)
     const domains = names.map((name) => lookup.findDomain(name))
-    if (isAtHand(credential) && domains.every(isAtHand)) return { credential, domains }
+    if (domains.every(isAtHand)) {
+      if (isAtHand(credential)) return { credential, domains }
+      // The usual miss: many tokens have one domain.
+      return credential.then((found) => ({ credential: found, domains }))
+    }
     return Promise.all([credential, ...domains]).then(([first, ...rest]) => ({
       credential: first as Sighting<Credential>,
       domains: rest as Sighting<DomainRecord>[],
