@@ -29,12 +29,17 @@ export type PresentedToken =
 
 /**
  * Reads a token as presented. One that carries our prefix must carry its checksum; any other printable form may be an
- * imported credential and is looked up.
+ * imported credential and is looked up. The form only spares look-ups, and a token that `isKnown` has had it.
  */
-export function parseToken(presented: string, prefix: string): PresentedToken {
-  if (!isPrintable(presented)) return { wellFormed: false }
-  if (presented.startsWith(prefix) && !hasChecksum(presented, prefix)) return { wellFormed: false }
-  return { wellFormed: true, digest: digestToken(presented) }
+export function parseToken(
+  presented: string,
+  prefix: string,
+  isKnown: (digest: Digest) => boolean = () => false,
+): PresentedToken {
+  if (presented.length > maxTokenLength) return { wellFormed: false }
+  const digest = digestToken(presented)
+  if (!isKnown(digest) && !hasForm(presented, prefix)) return { wellFormed: false }
+  return { wellFormed: true, digest }
 }
 
 /**
@@ -55,8 +60,8 @@ export function isTokenPrefix(text: string): boolean {
   return /^[A-Za-z0-9_.-]{0,19}[_.-]$/.test(text)
 }
 
-function isPrintable(text: string): boolean {
-  return text.length > 0 && text.length <= maxTokenLength && /^[\x21-\x7e]+$/.test(text)
+function hasForm(token: string, prefix: string): boolean {
+  return /^[\x21-\x7e]+$/.test(token) && (!token.startsWith(prefix) || hasChecksum(token, prefix))
 }
 
 function hasChecksum(token: string, prefix: string): boolean {

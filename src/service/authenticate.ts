@@ -129,9 +129,11 @@ export function createAuthenticator({
     }
   }
 
+  const knows = (digest: Digest) => lookup.holdsCredential?.(digest) ?? false
+
   return {
-    present: (bearerToken) => parseToken(bearerToken, tokenPrefix),
-    knows: (digest) => lookup.holdsCredential?.(digest) ?? false,
+    present: (bearerToken) => parseToken(bearerToken, tokenPrefix, knows),
+    knows,
 
     authorise: (digest, senders) => settle(digest, senders, (facts) => judge(senders, facts)),
 
