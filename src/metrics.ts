@@ -1,5 +1,13 @@
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  Histogram,
+  type LabelValues,
+  Registry,
+} from 'prom-client'
 import type { Decision } from './core/decide.ts'
+import type { DenialReason } from './core/denial.ts'
 import type { Receipt } from './service/ports.ts'
 
 /** What the gate counts. Labels are closed lists: no address, token or domain ever becomes one. */
@@ -67,15 +75,36 @@ export type Stage = 'auth' | 'envelope' | 'message'
 const decisionBuckets = [0.000_005, 0.000_05, 0.000_2, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10]
 const answerBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
 
+interface Tally {
+  count: number
+}
+
 export function createMetrics(): Metrics {
   const registry = new Registry()
   const registers = [registry]
 
-  const decisions = new Counter({
+  /** For what is counted in every request: prom-client writes the labels out at each call, a tally when somebody asks. */
+  function tallied<L extends string>(
+    Metric: typeof Counter<L> | typeof Gauge<L>,
+    config: { readonly name: string; readonly help: string; readonly labelNames: L[] },
+  ) {
+    const tallies: (Tally & { readonly labels: LabelValues<L> })[] = []
+    function collect(this: Counter<L> | Gauge<L>) {
+      this.reset()
+      for (const { labels, count } of tallies) this.inc(labels, count)
+    }
+    new Metric({ ...config, registers, collect })
+    return function tally(labels: LabelValues<L>): Tally {
+      const made = { labels, count: 0 }
+      tallies.push(made)
+      return made
+    }
+  }
+
+  const decisions = tallied(Counter, {
     name: 'postern_decisions_total',
     help: 'Decisions by protocol, stage and outcome: allowed, or the reason of the denial.',
     labelNames: ['protocol', 'stage', 'outcome'],
-    registers,
   })
   const decisionSeconds = new Histogram({
     name: 'postern_decision_seconds',
@@ -90,11 +119,10 @@ export function createMetrics(): Metrics {
     labelNames: ['protocol'],
     registers,
   })
-  const answers = new Counter({
+  const answers = tallied(Counter, {
     name: 'postern_answers_total',
     help: 'Answers to requests by HTTP status, and to messages after DATA by SMTP reply code.',
     labelNames: ['protocol', 'code'],
-    registers,
   })
   const answerSeconds = new Histogram({
     name: 'postern_answer_seconds',
@@ -109,16 +137,10 @@ export function createMetrics(): Metrics {
     labelNames: ['protocol'],
     registers,
   })
-  // What changes several times in a request is counted in plain numbers, and shown when it is asked for.
-  const handled = { http: 0, smtp: 0 }
-  new Gauge({
+  const inFlight = tallied(Gauge, {
     name: 'postern_in_flight',
     help: 'Requests and messages being handled.',
     labelNames: ['protocol'],
-    registers,
-    collect() {
-      for (const [protocol, count] of Object.entries(handled)) this.set({ protocol }, count)
-    },
   })
 
   const limited = new Counter({
@@ -128,16 +150,10 @@ export function createMetrics(): Metrics {
     registers,
   })
 
-  const found = { memory: 0, shared: 0, store: 0 }
-  new Counter({
+  const lookups = tallied(Counter, {
     name: 'postern_lookups_total',
     help: 'Records found, by where: memory, the shared cache, or the store.',
     labelNames: ['tier'],
-    registers,
-    collect() {
-      this.reset()
-      for (const [tier, count] of Object.entries(found)) this.inc({ tier }, count)
-    },
   })
 
   const changes = new Counter({
@@ -152,6 +168,25 @@ export function createMetrics(): Metrics {
     buckets: answerBuckets,
     registers,
   })
+
+  const decidedAt = remembering((protocol: Protocol) =>
+    remembering((stage: Stage) => ({
+      seconds: decisionSeconds.labels({ protocol, stage }),
+      tallyOf: remembering((outcome: 'allowed' | DenialReason) =>
+        decisions({ protocol, stage, outcome }),
+      ),
+    })),
+  )
+  const answeredOver = remembering((protocol: Protocol) => ({
+    seconds: answerSeconds.labels({ protocol }),
+    tallyOf: remembering((code: number) => answers({ protocol, code })),
+  }))
+  const handled = { http: inFlight({ protocol: 'http' }), smtp: inFlight({ protocol: 'smtp' }) }
+  const found = {
+    memory: lookups({ tier: 'memory' }),
+    shared: lookups({ tier: 'shared' }),
+    store: lookups({ tier: 'store' }),
+  }
 
   return {
     changed({ propagation, fenced, ms }) {
@@ -171,7 +206,7 @@ export function createMetrics(): Metrics {
       })
     },
     lookedUp(tier) {
-      found[tier] += 1
+      found[tier].count += 1
     },
     watchNode({ leaseMsLeft, epoch, skewMs }) {
       const show = (name: string, aggregator: 'min' | 'max', help: string, read: () => number) =>
@@ -204,19 +239,33 @@ export function createMetrics(): Metrics {
       )
     },
     decided(protocol, stage, decision, ms) {
-      decisions.inc({ protocol, stage, outcome: decision.allowed ? 'allowed' : decision.reason })
-      decisionSeconds.observe({ protocol, stage }, ms / 1000)
+      const { seconds, tallyOf } = decidedAt(protocol)(stage)
+      tallyOf(decision.allowed ? 'allowed' : decision.reason).count += 1
+      seconds.observe(ms / 1000)
     },
     couldNotDecide: (protocol) => undecided.inc({ protocol }),
     answered(protocol, code, ms) {
-      answers.inc({ protocol, code })
-      answerSeconds.observe({ protocol }, ms / 1000)
+      const { seconds, tallyOf } = answeredOver(protocol)
+      tallyOf(code).count += 1
+      seconds.observe(ms / 1000)
     },
     upstreamFailed: (protocol) => upstreamFailures.inc({ protocol }),
     inFlight(protocol, change) {
-      handled[protocol] += change
+      handled[protocol].count += change
     },
     snapshot: () => registry.getMetricsAsJSON(),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  }
+}
+
+/** Makes what belongs to a key when it is first asked for. */
+function remembering<K, V>(make: (key: K) => V): (key: K) => V {
+  const made = new Map<K, V>()
+  return function recall(key) {
+    const known = made.get(key)
+    if (known !== undefined) return known
+    const fresh = make(key)
+    made.set(key, fresh)
+    return fresh
   }
 }
