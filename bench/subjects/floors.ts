@@ -14,7 +14,11 @@ export const httpFloor: Subject = {
   version: nodeVersion,
   async start({ crew, httpUpstream }) {
     const agent = crew.agent<HttpFloor>(new URL('http-floor.ts', import.meta.url))
-    return { port: await agent.call('listen', { upstream: httpUpstream }), pids: [agent.pid] }
+    return {
+      port: await agent.call('listen', { upstream: httpUpstream }),
+      pids: [agent.pid],
+      takeWorstPauseMs: () => agent.call('takeWorstPauseMs', undefined),
+    }
   },
 }
 
@@ -46,6 +50,7 @@ function createRelayFloor(name: string, by: 'sockets' | 'nodemailer', about: str
       return {
         port: await agent.call('listen', { upstream: smtpUpstream, by }),
         pids: [agent.pid],
+        takeWorstPauseMs: () => agent.call('takeWorstPauseMs', undefined),
       }
     },
   }

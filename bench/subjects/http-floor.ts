@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Dispatcher, Pool } from 'undici'
+import { createPauseWatch } from '../measure/pauses.ts'
 import { serveAgent } from '../processes/agent.ts'
 
 /**
@@ -62,6 +63,8 @@ function forward(pool: Pool, incoming: IncomingMessage, outgoing: ServerResponse
 }
 
 const calls = {
+  takeWorstPauseMs: createPauseWatch(),
+
   listen({ upstream }: { readonly upstream: number }): Promise<number> {
     const pool = new Pool(`http://127.0.0.1:${upstream}`, { connections: 256 })
     const server = createServer({ keepAliveTimeout: 65_000 }, (incoming, outgoing) =>

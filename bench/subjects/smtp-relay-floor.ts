@@ -2,6 +2,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import nodemailer from 'nodemailer'
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerEnvelope } from 'smtp-server'
 import { createDotStuffing } from '../../smtp/dot-stuffing.ts'
+import { createPauseWatch } from '../measure/pauses.ts'
 import { serveAgent } from '../processes/agent.ts'
 
 /**
@@ -108,6 +109,8 @@ function withNodemailer(port: number): Relay {
 }
 
 const calls = {
+  takeWorstPauseMs: createPauseWatch(),
+
   listen({ upstream, by }: { readonly upstream: number; readonly by: 'sockets' | 'nodemailer' }) {
     const relay = by === 'sockets' ? pipelining(upstream) : withNodemailer(upstream)
     const server = new SMTPServer({

@@ -30,7 +30,7 @@ export const attachment: Workload = {
   name: 'attachment',
   about:
     'Messages from 1 KB to 20 MB over HTTP and SMTP. CPU time by megabyte carried, the most memory that the processes held ' +
-    '(VmHWM), and the longest pause of the event loop of Postern, seen from inside by monitorEventLoopDelay.',
+    '(VmHWM), and the longest pause of the event loop in any round, seen from inside by monitorEventLoopDelay.',
 
   async run(bench) {
     const fixture = createFixture({ tokens: 20, domains: 4 })
