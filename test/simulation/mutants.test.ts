@@ -57,7 +57,13 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'a machine that was asleep is not noticed',
-    edits: [['fleet/lease.ts', 'if (slept <= suspicionMs) return false', 'return false']],
+    edits: [
+      [
+        'fleet/lease.ts',
+        'if (uptimeRead - uptimeOffset <= suspicionMs) return false',
+        'return false',
+      ],
+    ],
   },
   {
     name: 'the lease goes by the clock that the database sets',
