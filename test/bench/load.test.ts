@@ -48,6 +48,7 @@ test('every number has a token of its own, the same in each run', () => {
   const tokens = Array.from({ length: 20_000 }, (_, i) => bulkToken(i))
   expect(new Set(tokens).size).toBe(20_000)
   expect(bulkToken(4_711)).toBe(tokens[4_711])
+  expect(bulkToken(202_204)).not.toBe(bulkToken(261_783))
 })
 
 test('few tokens are used often, most hardly ever, and none beyond the last', () => {
