@@ -16,7 +16,8 @@ let store: Awaited<ReturnType<typeof openStore>> | undefined
 
 const calls = {
   async open({ databaseUrl }: { readonly databaseUrl: string }) {
-    store = await openStore(databaseUrl, { maxConnections: 10 })
+    // The server has 60, for up to four of these and the harness.
+    store = await openStore(databaseUrl, { maxConnections: 4 })
   },
 
   async join({ nodes, leaseMs }: { readonly nodes: number; readonly leaseMs: number }) {
