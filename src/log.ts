@@ -30,6 +30,7 @@ function openOutput() {
     contentMode: 'buffer' as const,
   }
   const output = pino.destination(options)
+  // Its types know of text only.
   return { write: (line: string) => output.write(Buffer.from(line) as never) }
 }
 

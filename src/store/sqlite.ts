@@ -50,7 +50,7 @@ export function openSqlite(path: string): Database {
 
   const write = <T>(work: Parameters<Database['write']>[0]) => inTurn(() => transact<T>(work))
 
-  /** Without waiting for the disk, which a log that is written to beside it can keep busy for a long while. */
+  /** Without waiting for the disk: the thread that would wait also serves. */
   const note = <T>(work: Parameters<Database['write']>[0]) =>
     inTurn(async () => {
       writing.exec('pragma synchronous = normal')
