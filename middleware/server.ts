@@ -29,7 +29,8 @@ interface HttpServerDeps {
 
 /** What was said on one socket. */
 interface Conversation {
-  readonly unanswered: Set<ServerResponse>
+  /** In the order of their requests. A set would make new tables all the time, each of which keeps what it held alive. */
+  readonly unanswered: ServerResponse[]
   /** The request that came last. */
   latest: IncomingMessage
 }
@@ -66,7 +67,7 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
     outgoing.prependListener('finish', () => drain(incoming, options.maxDrainBytes))
     outgoing.on('close', () => {
       metrics.inFlight('http', -1)
-      unanswered.delete(outgoing)
+      unanswered.splice(unanswered.indexOf(outgoing), 1)
       if (endsIdle) setImmediate(endIdle)
       const status = outgoing.writableFinished ? outgoing.statusCode : 499
       metrics.answered('http', status, clock.monotonic() - startedAt)
@@ -78,11 +79,11 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
     const { socket } = incoming
     const known = conversations.get(socket)
     if (known === undefined) {
-      const begun = { unanswered: new Set([outgoing]), latest: incoming }
+      const begun = { unanswered: [outgoing], latest: incoming }
       conversations.set(socket, begun)
       return begun
     }
-    known.unanswered.add(outgoing)
+    known.unanswered.push(outgoing)
     known.latest = incoming
     return known
   }

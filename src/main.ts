@@ -21,8 +21,8 @@ import {
 } from './config.ts'
 import { openControlPlane } from './control-plane.ts'
 import { startDev } from './dev.ts'
+import { tuneGarbageCollection } from './garbage-collection.ts'
 import { startGateway } from './gateway.ts'
-import { countBuffersWithHeap } from './heap-limits.ts'
 import { createLog } from './log.ts'
 import { type Primary, startPrimary } from './primary.ts'
 import { systemRandom } from './random.ts'
@@ -36,7 +36,7 @@ import type { FromWorker } from './worker-messages.ts'
 
 /** The process: the only reader of environment, arguments and signals. */
 
-countBuffersWithHeap()
+tuneGarbageCollection()
 const system = { clock: systemClock, random: systemRandom }
 /** Whether a driver may keep what nobody can call back: a timer of two seconds, the look-up of a name. */
 let mayLinger = false

@@ -1,0 +1,12 @@
+import { execFile } from 'node:child_process'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+
+test('V8 knows all that it is told', async () => {
+  const module = resolve('src/garbage-collection.ts')
+  const script = `import(${JSON.stringify(module)}).then((tune) => tune.tuneGarbageCollection())`
+  // V8 complains here, and goes on.
+  const { stderr } = await promisify(execFile)(process.execPath, ['-e', script])
+  expect(stderr).toBe('')
+})
