@@ -1,15 +1,38 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+/** How long others waited for their turn in an event loop, at most. */
+export interface WorstPauses {
+  /** By the clock, whatever else the machine did meanwhile. */
+  readonly elapsedMs: number
+  /** By what the loop's own thread worked: the program's share, which others on the machine do not change. */
+  readonly workedMs: number
+}
 
-/** A turn that waits for this timer is not a pause. */
+/** A turn that waits for this timer is not a pause; turns shorter than this are looked at together. */
 const resolutionMs = 1
 
-/** Watches from the first call on, which costs a little. Each answers the event loop's longest pause since the one before. */
-export function createPauseWatch(): () => number {
-  const delays = monitorEventLoopDelay({ resolution: resolutionMs })
-  return function takeWorstMs() {
-    const worst = delays.count === 0 ? 0 : delays.max / 1e6 - resolutionMs
-    delays.enable()
-    delays.reset()
-    return Math.max(0, worst)
+/** Watches from the first call on, which costs a little. Each answers the worst since the one before. */
+export function createPauseWatch(): () => WorstPauses {
+  let worst: WorstPauses = { elapsedMs: 0, workedMs: 0 }
+  let last: WorstPauses | undefined
+
+  function look() {
+    const now = { elapsedMs: performance.now(), workedMs: threadMs() }
+    const { elapsedMs, workedMs } = last ?? now
+    worst = {
+      elapsedMs: Math.max(worst.elapsedMs, now.elapsedMs - elapsedMs - resolutionMs),
+      workedMs: Math.max(worst.workedMs, now.workedMs - workedMs),
+    }
+    last = now
   }
+  return function takeWorst() {
+    if (last === undefined) setInterval(look, resolutionMs).unref()
+    look()
+    const taken = worst
+    worst = { elapsedMs: 0, workedMs: 0 }
+    return taken
+  }
+}
+
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
 }

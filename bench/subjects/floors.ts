@@ -17,7 +17,7 @@ export const httpFloor: Subject = {
     return {
       port: await agent.call('listen', { upstream: httpUpstream }),
       pids: [agent.pid],
-      takeWorstPauseMs: () => agent.call('takeWorstPauseMs', undefined),
+      takeWorstPauses: () => agent.call('takeWorstPauses', undefined),
     }
   },
 }
@@ -50,7 +50,7 @@ function createRelayFloor(name: string, by: 'sockets' | 'nodemailer', about: str
       return {
         port: await agent.call('listen', { upstream: smtpUpstream, by }),
         pids: [agent.pid],
-        takeWorstPauseMs: () => agent.call('takeWorstPauseMs', undefined),
+        takeWorstPauses: () => agent.call('takeWorstPauses', undefined),
       }
     },
   }

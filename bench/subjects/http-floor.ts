@@ -63,7 +63,7 @@ function forward(pool: Pool, incoming: IncomingMessage, outgoing: ServerResponse
 }
 
 const calls = {
-  takeWorstPauseMs: createPauseWatch(),
+  takeWorstPauses: createPauseWatch(),
 
   listen({ upstream }: { readonly upstream: number }): Promise<number> {
     const pool = new Pool(`http://127.0.0.1:${upstream}`, { connections: 256 })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { readVersion } from '../../src/version.ts'
+import type { WorstPauses } from '../measure/pauses.ts'
 import { createCaller } from '../processes/agent.ts'
 import type { Crew } from '../processes/crew.ts'
 import { fillStore } from './fixture.ts'
@@ -12,7 +13,7 @@ const program = resolve('src/postern.js')
 export interface RunningGate {
   readonly pid: number
   readonly ports: { readonly http: number; readonly smtp: number; readonly admin: number }
-  takeWorstPauseMs(): Promise<number>
+  takeWorstPauses(): Promise<WorstPauses>
   /** Current value of a counter of `/metrics`, all its labels that match added up. */
   metric(name: string, labels?: string): Promise<number>
   stop(): Promise<void>
@@ -63,7 +64,7 @@ export async function startGate(start: GateStart): Promise<RunningGate> {
   return {
     pid: started.pid,
     ports: { http: portOf(ready.http), smtp: portOf(ready.smtp), admin: portOf(ready.admin) },
-    takeWorstPauseMs: async () => Number(await call?.('takeWorstPauseMs', undefined)),
+    takeWorstPauses: async () => (await call?.('takeWorstPauses', undefined)) as WorstPauses,
     async metric(wanted, labels = '') {
       const page = await (await fetch(`${ready.admin}/metrics`)).text()
       return page
@@ -119,7 +120,7 @@ function createPosternSubject({
       return {
         port: gate.ports[edge],
         pids: [gate.pid],
-        ...(isProbed && { takeWorstPauseMs: gate.takeWorstPauseMs }),
+        ...(isProbed && { takeWorstPauses: gate.takeWorstPauses }),
       }
     },
   }

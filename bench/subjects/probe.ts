@@ -2,10 +2,10 @@ import { createPauseWatch } from '../measure/pauses.ts'
 
 /** Loaded into a subject before its program, to tell how long its event loop stood still. */
 
-const takeWorstMs = createPauseWatch()
+const takeWorst = createPauseWatch()
 
 process.on('message', ({ id, name }: { readonly id: number; readonly name: string }) => {
-  if (name === 'takeWorstPauseMs') process.send?.({ id, value: takeWorstMs() })
+  if (name === 'takeWorstPauses') process.send?.({ id, value: takeWorst() })
 })
 // The program ends when it wants to.
 process.channel?.unref()

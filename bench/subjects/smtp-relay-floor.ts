@@ -109,7 +109,7 @@ function withNodemailer(port: number): Relay {
 }
 
 const calls = {
-  takeWorstPauseMs: createPauseWatch(),
+  takeWorstPauses: createPauseWatch(),
 
   listen({ upstream, by }: { readonly upstream: number; readonly by: 'sockets' | 'nodemailer' }) {
     const relay = by === 'sockets' ? pipelining(upstream) : withNodemailer(upstream)

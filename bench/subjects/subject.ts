@@ -1,3 +1,4 @@
+import type { WorstPauses } from '../measure/pauses.ts'
 import type { Crew } from '../processes/crew.ts'
 import type { Fixture, Sender } from './fixture.ts'
 
@@ -30,6 +31,6 @@ export interface RunningSubject {
   userOf?(sender: Sender, index: number): string
   /** Messages taken since the last time, by a subject that does not hand them on. */
   takeDrained?(): Promise<number>
-  /** The whole event loop's worst pause since the last time, where it can be asked. */
-  takeWorstPauseMs?(): Promise<number>
+  /** Its event loop's worst pauses since the last time, where it can be asked. */
+  takeWorstPauses?(): Promise<WorstPauses>
 }

@@ -1,6 +1,7 @@
 import { expectOnly, expectSame } from '../load/counts.ts'
 import type { HttpLoader } from '../load/http-loader.ts'
 import type { SmtpLoader } from '../load/smtp-loader.ts'
+import type { WorstPauses } from '../measure/pauses.ts'
 import { figuresOf, inRounds, type Sample } from '../measure/rounds.ts'
 import { measureSaturation, type Saturation } from '../measure/saturation.ts'
 import { ratioOf, spreadOf } from '../measure/statistics.ts'
@@ -23,14 +24,14 @@ const maxConnections = 32
 interface Cost extends Saturation {
   readonly microsPerMegabyte: number
   readonly peakBytes: number
-  readonly worstPauseMs: number | undefined
+  readonly pauses: WorstPauses | undefined
 }
 
 export const attachment: Workload = {
   name: 'attachment',
   about:
     'Messages from 1 KB to 20 MB over HTTP and SMTP. CPU time by megabyte carried, the most memory that the processes held ' +
-    '(VmHWM), and the longest pause of the event loop in any round, seen from inside by monitorEventLoopDelay.',
+    '(VmHWM), and the longest time in any round that one turn of the event loop took: by the clock, and by what its own thread worked.',
 
   async run(bench) {
     const fixture = createFixture({ tokens: 20, domains: 4 })
@@ -108,7 +109,7 @@ async function measureEach(
     const samples = await inRounds(plan.rounds, present, async (contender, round) => {
       await load(contender, bytes, plan.warmMs)
       forgetPeakMemory(contender.pids)
-      await contender.takeWorstPauseMs?.()
+      await contender.takeWorstPauses?.()
       const cost = await measureSaturation(contender.pids, () =>
         load(contender, bytes, plan.measureMs),
       )
@@ -120,7 +121,7 @@ async function measureEach(
         ...cost,
         microsPerMegabyte: cost.microsPerUnit / (bytes / 1e6),
         peakBytes: peakMemoryOf(contender.pids),
-        worstPauseMs: await contender.takeWorstPauseMs?.(),
+        pauses: await contender.takeWorstPauses?.(),
       }
     })
     costs.push([bytes, samples])
@@ -130,16 +131,23 @@ async function measureEach(
   if (floor === undefined || largest === undefined) return { bars: [], tables: [], samples: [] }
   const tables = costs.map(([bytes, samples]) => ({
     title: `${formatBytes(bytes)} over ${protocol}`,
-    columns: ['subject', 'CPU for a megabyte', `× ${floor.name}`, 'peak memory', 'longest pause'],
+    columns: [
+      'subject',
+      'CPU for a megabyte',
+      `× ${floor.name}`,
+      'peak memory',
+      'longest turn',
+      'work in a turn',
+    ],
     rows: present.map(({ name }) => {
       const perMegabyte = (of: string) => figuresOf(samples, of, (cost) => cost.microsPerMegabyte)
-      const pauses = figuresOf(samples, name, ({ worstPauseMs }) => worstPauseMs ?? Number.NaN)
       return [
         name,
         formatSpread(spreadOf(perMegabyte(name)), 'µs'),
         formatRatio(ratioOf(perMegabyte(name), perMegabyte(floor.name))),
         formatBytes(Math.max(...figuresOf(samples, name, ({ peakBytes }) => peakBytes))),
-        pauses.some(Number.isNaN) ? '–' : `${threeDigits(Math.max(...pauses))} ms`,
+        worstOf(samples, name, 'elapsedMs'),
+        worstOf(samples, name, 'workedMs'),
       ]
     }),
   }))
@@ -157,4 +165,11 @@ async function measureEach(
     tables,
     samples: costs.flatMap(([size, ofSize]) => ofSize.map((sample) => ({ ...sample, size }))),
   }
+}
+
+function worstOf(samples: readonly Sample<Cost>[], subject: string, which: keyof WorstPauses) {
+  const worst = Math.max(
+    ...figuresOf(samples, subject, ({ pauses }) => pauses?.[which] ?? Number.NaN),
+  )
+  return Number.isNaN(worst) ? '–' : `${threeDigits(worst)} ms`
 }

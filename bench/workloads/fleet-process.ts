@@ -16,7 +16,7 @@ let store: Awaited<ReturnType<typeof openStore>> | undefined
 
 const calls = {
   async open({ databaseUrl }: { readonly databaseUrl: string }) {
-    // The server has 60, for up to four of these and the harness.
+    // Its nodes share these, beside the one that each of them listens on.
     store = await openStore(databaseUrl, { maxConnections: 4 })
   },
 

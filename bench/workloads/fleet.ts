@@ -16,6 +16,8 @@ import type { FleetProcess } from './fleet-process.ts'
 const leaseMs = 10_000
 /** Nodes of one process take turns: with more of them in it the process is what is measured. */
 const nodesOfProcess = 64
+/** Beside the one of each node, on which it listens. */
+const otherConnections = 40
 
 export const fleet: Workload = {
   name: 'fleet',
@@ -30,7 +32,9 @@ export const fleet: Workload = {
       domains: 1,
     })
     progress('starting PostgreSQL')
-    const postgres = await startPostgres()
+    const postgres = await startPostgres({
+      maxConnections: Math.max(...plan.fleetNodes) + otherConnections,
+    })
     crew.atEnd(() => postgres.stop())
     const databaseUrl = await postgres.createDatabase()
     const { ids } = await fillStore(databaseUrl, fixture)

@@ -39,8 +39,10 @@ const startLimitMs = 30_000
 /** With `standbyOf` it is a copy of another server, which follows it under this name. */
 export async function startPostgres({
   standbyOf,
+  maxConnections = 60,
 }: {
   readonly standbyOf?: { readonly primary: Postgres; readonly name: string }
+  readonly maxConnections?: number
 } = {}): Promise<Postgres> {
   const bin = findServer()
   const user = serverUser()
@@ -78,7 +80,7 @@ export async function startPostgres({
         folder,
         '-F',
         '-c',
-        'max_connections=60',
+        `max_connections=${maxConnections}`,
       ],
       { stdio: 'ignore', cwd: folder, ...user },
     )
