@@ -101,23 +101,25 @@ export function storeOutage(
     }, async () => {
       const before = await storeLookups(gate)
       const seen = new Set<number>()
-      async function insist() {
+      async function insist(token: string) {
         await expect
           .poll(async () => {
-            const { status } = await sendHttp(gate, unseen.token)
+            const { status } = await sendHttp(gate, token)
             seen.add(status)
             return status
           }, recovery)
           .toBe(200)
       }
-      await Promise.all([endOnce(), ...Array.from({ length: clients }, insist)])
-      // A token that was asked about meanwhile is no unknown one.
-      expect([...seen].filter((status) => status !== 200 && status !== 503)).toEqual([])
+      const crowd = Array.from({ length: clients }, () => insist(unseen.token))
+      await Promise.all([endOnce(), ...crowd])
       expect((await storeLookups(gate)) - before).toBeLessThanOrEqual(maxLookups)
       await expect.poll(() => probe(gate, '/readyz'), recovery).toBe(200)
       await expect.poll(() => sendSmtp(gate, unseen.token), recovery).toMatch(/^250 /)
-      // The deletion that failed has changed nothing; the next one does.
-      expect((await sendHttp(gate, known.token)).status).toBe(200)
+      // The deletion that failed has changed nothing; the next one does. A connection that the outage left dead in the
+      // pool may fail one more look-up.
+      await insist(known.token)
+      // A token that was asked about meanwhile is no unknown one.
+      expect([...seen].filter((status) => status !== 200 && status !== 503)).toEqual([])
       const { receipt } = await bench.place.json('token', 'delete', String(known.id))
       expect(receipt).toMatchObject({ propagation: 'confirmed' })
       await expect.poll(() => sendHttp(gate, known.token), recovery).toMatchObject({ status: 401 })
