@@ -29,7 +29,7 @@ interface HttpServerDeps {
 
 /** What was said on one socket. */
 interface Conversation {
-  /** In the order of their requests. A set would make new tables all the time, each of which keeps what it held alive. */
+  /** In the order of their requests. A set would make a new table for every few of them. */
   readonly unanswered: ServerResponse[]
   /** The request that came last. */
   latest: IncomingMessage

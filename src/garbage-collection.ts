@@ -13,7 +13,7 @@ const flags = [
   '--no-allocation-site-pretenuring',
 ]
 
-/** Tells V8 how a gate uses its memory. Before anything is compiled: what is optimized already stays as it is. */
+/** Tells V8 how a gate uses its memory. Before there is any load: what is optimized already stays as it is. */
 export function tuneGarbageCollection() {
   if (Number.parseInt(process.versions.v8, 10) < oldestV8) return
   for (const flag of flags) setFlagsFromString(flag)

@@ -12,10 +12,10 @@ const resolutionMs = 1
 /** Watches from the first call on, which costs a little. Each answers the worst since the one before. */
 export function createPauseWatch(): () => WorstPauses {
   let worst: WorstPauses = { elapsedMs: 0, workedMs: 0 }
-  let last: WorstPauses | undefined
+  let last: ReturnType<typeof readClocks> | undefined
 
   function look() {
-    const now = { elapsedMs: performance.now(), workedMs: threadMs() }
+    const now = readClocks()
     const { elapsedMs, workedMs } = last ?? now
     worst = {
       elapsedMs: Math.max(worst.elapsedMs, now.elapsedMs - elapsedMs - resolutionMs),
@@ -32,7 +32,7 @@ export function createPauseWatch(): () => WorstPauses {
   }
 }
 
-function threadMs(): number {
+function readClocks() {
   const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1_000
+  return { elapsedMs: performance.now(), workedMs: (user + system) / 1_000 }
 }

@@ -13,7 +13,8 @@ const program = resolve('src/postern.js')
 export interface RunningGate {
   readonly pid: number
   readonly ports: { readonly http: number; readonly smtp: number; readonly admin: number }
-  takeWorstPauses(): Promise<WorstPauses>
+  /** Of one that is probed. */
+  readonly takeWorstPauses?: () => Promise<WorstPauses>
   /** Current value of a counter of `/metrics`, all its labels that match added up. */
   metric(name: string, labels?: string): Promise<number>
   stop(): Promise<void>
@@ -64,7 +65,9 @@ export async function startGate(start: GateStart): Promise<RunningGate> {
   return {
     pid: started.pid,
     ports: { http: portOf(ready.http), smtp: portOf(ready.smtp), admin: portOf(ready.admin) },
-    takeWorstPauses: async () => (await call?.('takeWorstPauses', undefined)) as WorstPauses,
+    ...(call && {
+      takeWorstPauses: async () => (await call('takeWorstPauses', undefined)) as WorstPauses,
+    }),
     async metric(wanted, labels = '') {
       const page = await (await fetch(`${ready.admin}/metrics`)).text()
       return page
@@ -120,7 +123,7 @@ function createPosternSubject({
       return {
         port: gate.ports[edge],
         pids: [gate.pid],
-        ...(isProbed && { takeWorstPauses: gate.takeWorstPauses }),
+        ...(gate.takeWorstPauses && { takeWorstPauses: gate.takeWorstPauses }),
       }
     },
   }
