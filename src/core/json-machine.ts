@@ -24,6 +24,15 @@ export interface JsonVisitor<T> {
   string(target: T, text: JsonText): void
   /** A number, `true`, `false` or `null`. */
   scalar(target: T, isNull: boolean): void
+  /** The keys that most texts have: to recognize one is cheaper than to make a string of its bytes, and to hash that. */
+  readonly commonKeys?: KeysByLength
+}
+
+export type KeysByLength = ReadonlyMap<number, readonly string[]>
+
+/** For keys in ASCII that are the same written as decoded. */
+export function byLength(keys: readonly string[]): KeysByLength {
+  return Map.groupBy(keys, ({ length }) => length)
 }
 
 export interface JsonText {
@@ -38,7 +47,9 @@ export class JsonProblem extends Error {}
 
 export const maxDepth = 64
 /** A string this long is probably much longer: from here on `indexOf` beats looking at each byte. */
-const shortRun = 1024
+const shortRun = 192
+/** To begin a search costs as much as looking at a few hundred bytes: with fewer left in the piece it does not pay. */
+const worthSearching = 512
 
 /** Where the machine is between two bytes. */
 type State =
@@ -64,18 +75,24 @@ type State =
 
 const quote = 0x22
 const backslash = 0x5c
-const escapes = new Set(Buffer.from('"\\/bfnrt'))
-const lineBreakEscapes = new Set(Buffer.from('nr'))
 const lineBreaks = new Set([0x00, 0x0a, 0x0d])
 const nothing = Buffer.alloc(0)
+const noKeys: readonly string[] = []
+
+/** An open object or array. A chain of them, since V8 makes room for seventeen as the first is put into an array. */
+interface Container {
+  readonly kind: 'object' | 'array'
+  readonly depth: number
+  readonly around: Container | undefined
+}
 
 /** What a machine knows between two pieces: one object for each text, since many are read at once. */
 interface Machine<T = unknown> {
   readonly visitor: JsonVisitor<T>
   readonly target: T
   readonly utf8: Utf8Check
-  /** What is open around the current place, outermost first. */
-  readonly open: ('object' | 'array')[]
+  /** What is open around the current place. */
+  around: Container | undefined
   state: State
   started: boolean
 
@@ -104,7 +121,7 @@ export function createJsonMachine<T>(visitor: JsonVisitor<T>, target: T): JsonMa
     visitor,
     target,
     utf8: createUtf8Check(),
-    open: [],
+    around: undefined,
     state: 'value',
     started: false,
     piece: nothing,
@@ -204,8 +221,7 @@ function readStructure(m: Machine, byte: number, at: number) {
       m.state = 'value'
       return
     case 'after-value': {
-      const around = m.open.at(-1)
-      if (byte === 0x2c) m.state = around === 'object' ? 'key' : 'value'
+      if (byte === 0x2c) m.state = m.around?.kind === 'object' ? 'key' : 'value'
       else if (byte === 0x7d) closeContainer(m, 'object')
       else if (byte === 0x5d) closeContainer(m, 'array')
       else throw unexpected(byte)
@@ -248,23 +264,26 @@ function beginKey(m: Machine, byte: number, at: number) {
 }
 
 function openContainer(m: Machine, container: 'object' | 'array', next: State) {
-  if (m.open.length === maxDepth) {
+  const { around } = m
+  const depth = (around?.depth ?? 0) + 1
+  if (depth > maxDepth) {
     throw new JsonProblem(`The body is nested deeper than ${maxDepth} levels`)
   }
-  m.open.push(container)
+  m.around = { kind: container, depth, around }
   m.state = next
   m.visitor.open(m.target, container)
 }
 
 function closeContainer(m: Machine, container: 'object' | 'array') {
-  if (m.open.pop() !== container)
+  if (m.around?.kind !== container)
     throw new JsonProblem('The body is not JSON: brackets that do not match')
+  m.around = m.around.around
   m.visitor.close(m.target)
   endValue(m)
 }
 
 function endValue(m: Machine) {
-  m.state = m.open.length === 0 ? 'end' : 'after-value'
+  m.state = m.around === undefined ? 'end' : 'after-value'
 }
 
 function beginLiteral(m: Machine, word: string) {
@@ -307,31 +326,49 @@ function readString(m: Machine, from: number): number {
 /** How far characters go that need no care: to a quote, a backslash, or the end of the piece. */
 function plainRunEnd(m: Machine, from: number): number {
   const { piece } = m
-  const shortEnd = Math.min(from + shortRun, piece.length)
-  for (let at = from; at < shortEnd; at++) {
+  const { length } = piece
+  const lookEnd = length - from < worthSearching ? length : from + shortRun
+  for (let at = from; at < lookEnd; at++) {
     const byte = piece[at] ?? 0
     if (byte === quote || byte === backslash) return at
+    // RFC 8259 §7: control characters must be escaped.
     if (byte < 0x20) throw unexpected(byte)
   }
-  if (shortEnd === piece.length) return shortEnd
-  if (m.nextQuote < shortEnd) m.nextQuote = indexOrEnd(piece, quote, shortEnd)
-  if (m.nextBackslash < shortEnd) m.nextBackslash = indexOrEnd(piece, backslash, shortEnd)
+  return lookEnd === length ? length : searchPlainRunEnd(m, lookEnd)
+}
+
+function searchPlainRunEnd(m: Machine, from: number): number {
+  const { piece } = m
+  if (m.nextQuote < from) m.nextQuote = indexOrEnd(piece, quote, from)
+  if (m.nextBackslash < from) m.nextBackslash = indexOrEnd(piece, backslash, from)
   const end = Math.min(m.nextQuote, m.nextBackslash)
   m.controls ??= createLowByteSearch(piece, 0x20)
-  const control = m.controls(shortEnd, end)
-  // RFC 8259 §7: control characters must be escaped.
+  const control = m.controls(from, end)
   if (control < end) throw unexpected(piece[control] ?? 0)
   return end
 }
 
 function readEscape(m: Machine, byte: number, at: number): number {
-  if (byte === 0x75) {
-    m.hexDigits = ''
-    m.state = 'hex'
-  } else {
-    if (!escapes.has(byte)) throw unexpected(byte)
-    if (lineBreakEscapes.has(byte)) m.hasLineBreak = true
-    m.state = 'string'
+  switch (byte) {
+    case 0x75: // u
+      m.hexDigits = ''
+      m.state = 'hex'
+      break
+    case 0x6e: // n
+    case 0x72: // r
+      m.hasLineBreak = true
+      m.state = 'string'
+      break
+    case quote:
+    case backslash:
+    case 0x2f: // /
+    case 0x62: // b
+    case 0x66: // f
+    case 0x74: // t
+      m.state = 'string'
+      break
+    default:
+      throw unexpected(byte)
   }
   return at + 1
 }
@@ -366,12 +403,27 @@ function endString(m: Machine, at: number) {
 }
 
 function textUntil(m: Machine, end: number): string {
+  const common = m.isKey && m.carriedBytes === 0 ? commonKeyUntil(m, end) : undefined
+  if (common !== undefined) return common
   const written =
     m.carriedBytes === 0
       ? m.piece.toString('utf8', m.textStart, end)
       : Buffer.from(m.carried + m.piece.toString('latin1', m.textStart, end), 'latin1').toString()
   // The machine has checked the grammar, so that this cannot throw.
   return m.hasEscape ? JSON.parse(`"${written}"`) : written
+}
+
+function commonKeyUntil({ visitor, piece, textStart }: Machine, end: number): string | undefined {
+  const sameLength = visitor.commonKeys?.get(end - textStart) ?? noKeys
+  for (const key of sameLength) if (standsAt(piece, textStart, key)) return key
+  return undefined
+}
+
+function standsAt(piece: Buffer, at: number, key: string): boolean {
+  for (let i = 0; i < key.length; i++) {
+    if (piece[at + i] !== key.charCodeAt(i)) return false
+  }
+  return true
 }
 
 /** Where the byte is first, from there on; where it is not, the end. */

@@ -1,4 +1,10 @@
-import { createJsonMachine, JsonProblem, type JsonText, type JsonVisitor } from './json-machine.ts'
+import {
+  byLength,
+  createJsonMachine,
+  JsonProblem,
+  type JsonText,
+  type JsonVisitor,
+} from './json-machine.ts'
 
 /** One message, or `{ base, requests }`: the two bodies that the Email API knows. */
 export type SendKind = 'send' | 'batch'
@@ -78,6 +84,7 @@ const lineBreak = 'A line break or NUL is not allowed in an address, a name, a s
 /** An open object or array. */
 interface Frame {
   readonly role: Role
+  readonly around: Frame | undefined
   /** The bits of the keys that were seen, of those that matter. */
   seen: number
 }
@@ -92,7 +99,8 @@ interface Sender {
 interface Scan {
   readonly kind: SendKind
   readonly problems: BodyProblem[]
-  readonly frames: Frame[]
+  /** The innermost object or array that is open. */
+  frame: Frame | undefined
   readonly base: Sender
   readonly message: Sender
   readonly requests: Sender[]
@@ -110,7 +118,7 @@ function createScan(kind: SendKind): Scan {
   return {
     kind,
     problems: [],
-    frames: [],
+    frame: undefined,
     base,
     message,
     requests: [],
@@ -170,7 +178,7 @@ function refuse({ item, problems }: Scan, text: string) {
 /** Called as any value begins: what is it for, and may it be of this type? */
 function take(s: Scan, type: ValueType): Role {
   const role = s.nextRole
-  const around = s.frames.at(-1)?.role
+  const around = s.frame?.role
   if (around === 'requests') beginRequest(s)
   switch (role) {
     case 'message':
@@ -217,7 +225,7 @@ function beginRequest(s: Scan) {
 
 /** In an array the next value is for the same; in an object its key will say. */
 function endValue(s: Scan) {
-  s.nextRole = roleOfItem(s.frames.at(-1)?.role ?? 'anything')
+  s.nextRole = roleOfItem(s.frame?.role ?? 'anything')
 }
 
 /** What the value of this key is for. */
@@ -245,23 +253,30 @@ function readKey(s: Scan, role: Role, text: JsonText): Role {
 }
 
 function readWatchedKey(s: Scan, keys: Keys, { value }: JsonText): Role {
-  if (value === undefined || !value.isWellFormed() || value === '__proto__') {
-    refuse(
-      s,
-      `A key ${value === undefined ? 'that long' : JSON.stringify(value)} is not allowed here`,
-    )
+  const watched = value === undefined ? undefined : keys.get(value)
+  if (watched === undefined) {
+    checkOtherKey(s, keys, value)
     return 'anything'
   }
-  const folded = foldCase(value)
-  const watched = keys.get(folded)
-  if (watched === undefined) return 'anything'
-  if (folded !== value) refuse(s, `The key ${JSON.stringify(value)} must be written '${folded}'`)
-  const frame = s.frames.at(-1)
+  const { frame } = s
   if (frame !== undefined) {
-    if ((frame.seen & watched.bit) !== 0) refuse(s, `The key '${folded}' is there twice`)
+    if ((frame.seen & watched.bit) !== 0) refuse(s, `The key '${value}' is there twice`)
     frame.seen |= watched.bit
   }
   return watched.role
+}
+
+/** A key that does not matter, unless another reader takes it for one that does. */
+function checkOtherKey(s: Scan, keys: Keys, key: string | undefined) {
+  if (key === undefined || !key.isWellFormed() || key === '__proto__') {
+    const shown = key === undefined ? 'that long' : JSON.stringify(key)
+    refuse(s, `A key ${shown} is not allowed here`)
+    return
+  }
+  const folded = foldCase(key)
+  if (folded !== key && keys.has(folded)) {
+    refuse(s, `The key ${JSON.stringify(key)} must be written '${folded}'`)
+  }
 }
 
 function readHeaderName(s: Scan, { value }: JsonText) {
@@ -288,14 +303,23 @@ function conclude({ kind, message, base, requests, problems }: Scan): SenderScan
 }
 
 const visitor: JsonVisitor<Scan> = {
+  commonKeys: byLength([
+    ...messageKeys.keys(),
+    ...batchKeys.keys(),
+    ...fromKeys.keys(),
+    'text',
+    'html',
+  ]),
+
   open(s, container) {
     const role = take(s, container)
-    s.frames.push({ role, seen: 0 })
+    s.frame = { role, around: s.frame, seen: 0 }
     s.nextRole = roleOfItem(role)
   },
 
   close(s) {
-    const closed = s.frames.pop()
+    const closed = s.frame
+    s.frame = closed?.around
     if (closed?.role === 'requests') {
       s.item = undefined
       s.sender = s.base
@@ -305,12 +329,12 @@ const visitor: JsonVisitor<Scan> = {
 
   keep(s, isKey) {
     if (!isKey) return s.nextRole === 'from-email' ? maxEmailBytes : 0
-    const role = s.frames.at(-1)?.role
+    const role = s.frame?.role
     return role === 'anything' || role === 'lines' ? 0 : maxKeyBytes
   },
 
   key(s, text) {
-    s.nextRole = readKey(s, s.frames.at(-1)?.role ?? 'anything', text)
+    s.nextRole = readKey(s, s.frame?.role ?? 'anything', text)
   },
 
   string(s, text) {
