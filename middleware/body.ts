@@ -53,8 +53,12 @@ export function readBody(
     let size = 0
     let cost = 0
     let allowedMs = slowGraceMs
-    let timer = setTimeout(checkPace, slowGraceMs)
+    let timer: NodeJS.Timeout | undefined
 
+    /** Most bodies are there with their header section, and need no timer. */
+    function watchPace() {
+      if (!isOver && !incoming.complete) timer = setTimeout(checkPace, slowGraceMs)
+    }
     /** Each time it has gone by, the bytes that came meanwhile have earned some more. */
     function checkPace() {
       const earnedMs = slowGraceMs + size / slowestBytesPerMs - allowedMs
@@ -92,6 +96,7 @@ export function readBody(
     }
     // The last one stays: a late error of a body that nobody reads any more must not end the process.
     incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
+    setImmediate(watchPace)
   })
 }
 

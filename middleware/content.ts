@@ -10,10 +10,11 @@ export function contentProblem({ rawHeaders, headers }: IncomingMessage): string
   }
   // RFC 9112 §7: Node takes the chunks off, and leaves what is in them as it came.
   const transferEncoding = headers['transfer-encoding'] ?? 'chunked'
-  const encodings = countFields(rawHeaders, 'content-encoding')
   const encoding = headers['content-encoding'] ?? 'identity'
-  const isPlain = encodings <= 1 && encoding.trim().toLowerCase() === 'identity'
-  if (!isPlain || transferEncoding.trim().toLowerCase() !== 'chunked') {
+  if (
+    encoding.trim().toLowerCase() !== 'identity' ||
+    transferEncoding.trim().toLowerCase() !== 'chunked'
+  ) {
     return 'A compressed body is not accepted: send it as it is'
   }
   return undefined
@@ -23,7 +24,9 @@ export function contentProblem({ rawHeaders, headers }: IncomingMessage): string
 export function countFields(rawHeaders: readonly string[], name: string): number {
   let count = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === name) count += 1
+    const spelled = rawHeaders[i]
+    // Most are of another length, and need no look at their case.
+    if (spelled?.length === name.length && spelled.toLowerCase() === name) count += 1
   }
   return count
 }

@@ -28,7 +28,10 @@ const unprintable = /[\u{80}-\u{9F}\u{2028}\u{2029}\p{Cs}]/u
  * or white space around it. Undefined for everything else.
  */
 export function parseAddress(text: string): Address | undefined {
-  if (Buffer.byteLength(text) > maxAddressBytes || unprintable.test(text)) return undefined
+  const bytes = Buffer.byteLength(text)
+  if (bytes > maxAddressBytes) return undefined
+  // In ASCII, which is one byte for each, `addrSpec` knows them all.
+  if (bytes > text.length && unprintable.test(text)) return undefined
   const [, localPart, written] = addrSpec.exec(text) ?? []
   if (localPart === undefined || written === undefined) return undefined
   if (Buffer.byteLength(localPart) > maxLocalPartBytes) return undefined

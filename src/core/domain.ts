@@ -48,8 +48,7 @@ export function normaliseDomain(name: string): string | undefined {
 }
 
 function isMailDomain(ascii: string): boolean {
-  const labels = ascii.split('.')
-  const last = labels.at(-1) ?? ''
+  const dot = ascii.lastIndexOf('.')
   // `1.2.3.4` and `0x7f.1` are addresses to some programs (WHATWG URL, "ends in a number").
-  return labels.length > 1 && !/^(\d+|0x[0-9a-f]*)$/.test(last)
+  return dot >= 0 && !/^(\d+|0x[0-9a-f]*)$/.test(ascii.slice(dot + 1))
 }

@@ -10,34 +10,40 @@ export function createBodyMemory(
   onFull = () => {},
 ): BodyMemory {
   const maxOfAccount = Math.max(maxBytes * shareOfAccount, Math.min(largestBody, maxBytes))
-  const accounts = new Map<number, number>()
+  const accounts = new Map<number, { held: number }>()
   let total = 0
+
+  function accountOf(id: number) {
+    const known = accounts.get(id)
+    if (known !== undefined) return known
+    const account = { held: 0 }
+    accounts.set(id, account)
+    return account
+  }
 
   return {
     held: () => total,
     open(accountId) {
+      const account = accountOf(accountId)
       let held = 0
       let isOver = false
       return {
         take(bytes) {
           // What still comes of a request that is gone would never be given back.
           if (isOver) return false
-          const ofAccount = accounts.get(accountId) ?? 0
-          if (total + bytes > maxBytes || ofAccount + bytes > maxOfAccount) {
+          if (total + bytes > maxBytes || account.held + bytes > maxOfAccount) {
             onFull()
             return false
           }
           held += bytes
           total += bytes
-          accounts.set(accountId, ofAccount + bytes)
+          account.held += bytes
           return true
         },
         release() {
           isOver = true
           total -= held
-          const left = (accounts.get(accountId) ?? 0) - held
-          if (left > 0) accounts.set(accountId, left)
-          else accounts.delete(accountId)
+          account.held -= held
           held = 0
         },
       }
