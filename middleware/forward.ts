@@ -1,6 +1,13 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { type Dispatcher, Pool } from 'undici'
+import type { ServerResponse } from 'node:http'
 import type { UpstreamFailure } from './challenge.ts'
+import {
+  byteLength,
+  Superseded,
+  type UpstreamAddress,
+  type UpstreamCall,
+  UpstreamTrouble,
+} from './upstream-connection.ts'
+import { createUpstreamPool } from './upstream-pool.ts'
 
 /** One request to an Email API, decided and ready to be written. */
 export interface UpstreamRequest {
@@ -15,8 +22,8 @@ export interface UpstreamRequest {
 export interface ForwardHooks {
   /** Asked in the turn in which the last byte goes out: if not, the upstream never gets all of it. */
   mayFinish(): boolean
-  /** Makes the fields of the answer to the client, a flat list of names and values. */
-  answerHeaders(headers: IncomingHttpHeaders): string[]
+  /** Makes the fields of the answer to the client. Both are flat lists of names and values; names come in lower case. */
+  answerHeaders(fields: readonly string[]): string[]
   /** The upstream broke off in the middle of its answer: all that is left is to break off too. */
   broken(error: Error): void
 }
@@ -37,17 +44,15 @@ export interface HttpUpstreamOptions {
   readonly ca?: string | undefined
 }
 
-/** Connections kept towards one upstream; requests beyond wait for a free one. */
-const maxConnections = 256
+/** Methods of which nobody expects content, so that it has not to be said that there is none (RFC 9110 §8.6). */
+const withoutContent = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+/** RFC 9110 §5.5: anything else in a value could end its line. */
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/
 
 /** An Email API behind the gate, reached over pooled keep-alive connections. */
 export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpstreamOptions) {
-  const pool = new Pool(origin, {
-    connections: maxConnections,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    connect: { timeout: Math.min(timeoutMs, 10_000), ...(ca === undefined ? {} : { ca }) },
-  })
+  const { host, address } = readOrigin(origin, ca)
+  const pool = createUpstreamPool(address, timeoutMs)
 
   return {
     origin,
@@ -55,119 +60,111 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
     /** Sends the request, and the upstream's answer straight into `outgoing`. Unless it is done, the client is still to be answered. */
     forward(request: UpstreamRequest, outgoing: ServerResponse, hooks: ForwardHooks) {
       return new Promise<Forwarded>((resolve) => {
-        const { method, path, headers, body } = request
-        headers.push('Content-Length', String(byteLength(body)))
-        const options = {
-          method: method as Dispatcher.HttpMethod,
-          path: basePath + path,
-          headers,
-          // Pieces are written one after the other: joining 50 MB would hold everybody else up.
-          body: body.length > 1 ? guardedPieces(body, hooks.mayFinish) : (body[0] ?? null),
+        // It may have left while something else was waited for.
+        if (outgoing.destroyed) return resolve('done')
+        const { method, body } = request
+        let isFull = false
+        const call: UpstreamCall = {
+          method,
+          head: headOf(request, host, basePath),
+          body,
+          isLast: hasUnexpectedContent(request),
+          connection: undefined,
+          mayFinish: hooks.mayFinish,
+
+          answered(status, fields) {
+            // The upstream turns down the gate, not the client: a 401 would send people looking for a wrong token.
+            if (status === 401 || status === 407) {
+              pool.abandon(call)
+              return fail('refused-gate', new Error(`the upstream answered ${status}`))
+            }
+            outgoing.writeHead(status, hooks.answerHeaders(fields))
+          },
+
+          data(piece) {
+            if (outgoing.write(piece)) return true
+            if (!isFull) outgoing.once('drain', onDrain)
+            isFull = true
+            return false
+          },
+
+          end(last) {
+            outgoing.end(last)
+            resolve('done')
+          },
+
+          fail(error) {
+            if (outgoing.headersSent) {
+              hooks.broken(error)
+              resolve('done')
+            } else if (error instanceof Superseded) {
+              leaveClient()
+              resolve('superseded')
+            } else {
+              fail(error instanceof UpstreamTrouble ? error.failure : 'misbehaved', error)
+            }
+          },
         }
-        pool.dispatch(options as Dispatcher.DispatchOptions, answerInto(outgoing, hooks, resolve))
+
+        function onDrain() {
+          isFull = false
+          call.connection?.resume()
+        }
+        function onClientGone() {
+          pool.abandon(call)
+          resolve('done')
+        }
+        function leaveClient() {
+          outgoing.off('close', onClientGone)
+        }
+        function fail(failure: UpstreamFailure, error: Error) {
+          leaveClient()
+          resolve({ failure, error })
+        }
+
+        outgoing.on('close', onClientGone)
+        pool.call(call)
       })
     },
 
     /** Waits for requests in flight. */
     close: () => pool.close(),
-    destroy: () => pool.destroy(),
   }
 }
 
 export type HttpUpstream = ReturnType<typeof createHttpUpstream>
 
-/** The decision no longer holds. */
-class Superseded extends Error {}
-
-/** Of a megabyte, most would wait in the gate for a slow upstream, and still go out after a deletion has answered. */
-const lastWriteBytes = 4 * 1024
-
-function* guardedPieces(body: readonly Buffer[], mayFinish: () => boolean) {
-  yield* body.slice(0, -1)
-  for (const last of body.slice(-1)) {
-    const at = Math.max(0, last.length - lastWriteBytes)
-    yield last.subarray(0, at)
-    if (!mayFinish()) throw new Superseded()
-    yield last.subarray(at)
+function readOrigin(origin: string, ca: string | undefined) {
+  const { protocol, hostname, port, host } = new URL(origin)
+  const isTls = protocol === 'https:'
+  const address: UpstreamAddress = {
+    // Brackets around an IPv6 address belong to the URL.
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: port === '' ? (isTls ? 443 : 80) : Number(port),
+    tls: isTls ? { ca } : undefined,
   }
+  return { host, address }
 }
 
-/** Copies an upstream's answer into the client's, at the pace at which the client takes it. */
-function answerInto(
-  outgoing: ServerResponse,
-  hooks: ForwardHooks,
-  done: (forwarded: Forwarded) => void,
-): Dispatcher.DispatchHandler {
-  let control: Dispatcher.DispatchController | undefined
-
-  function onClientGone() {
-    if (!outgoing.writableFinished) control?.abort(new Error('the client went away'))
-    done('done')
-  }
-  outgoing.on('close', onClientGone)
-
-  return {
-    onRequestStart(controller) {
-      control = controller
-      // The client may have left while the request waited for a connection.
-      if (outgoing.destroyed) return controller.abort(new Error('the client went away'))
-      // undici writes in this turn what comes in one piece.
-      if (!hooks.mayFinish()) controller.abort(new Superseded())
-    },
-
-    onResponseStart(controller, statusCode, headers) {
-      if (statusCode < 200) return
-      // The upstream turns down the gate, not the client: a 401 would send people looking for a wrong token.
-      if (statusCode === 401 || statusCode === 407) {
-        done({ failure: 'refused-gate', error: new Error(`the upstream answered ${statusCode}`) })
-        controller.abort(new Error('the upstream refused the gate'))
-        return
-      }
-      outgoing.writeHead(statusCode, hooks.answerHeaders(headers))
-    },
-
-    onResponseData(controller, chunk) {
-      if (outgoing.write(chunk)) return
-      controller.pause()
-      outgoing.once('drain', () => controller.resume())
-    },
-
-    onResponseEnd() {
-      outgoing.end()
-      done('done')
-    },
-
-    onResponseError(_controller, error) {
-      if (outgoing.destroyed) return
-      if (outgoing.headersSent) {
-        if (!outgoing.writableEnded) hooks.broken(error)
-        return done('done')
-      }
-      outgoing.off('close', onClientGone)
-      done(error instanceof Superseded ? 'superseded' : { failure: failureOf(error), error })
-    },
-  }
+/** RFC 9110 §9.3.1. An upstream may take it for a request of its own, which the client has written and nobody checked. */
+function hasUnexpectedContent({ method, body }: UpstreamRequest): boolean {
+  return body.length > 0 && withoutContent.has(method)
 }
 
-function failureOf(error: Error & { code?: string }): UpstreamFailure {
-  switch (error.code) {
-    case 'UND_ERR_HEADERS_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
-    case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'ETIMEDOUT':
-      return 'timeout'
-    case 'ECONNREFUSED':
-    case 'ECONNRESET':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'unreachable'
-    default:
-      return 'misbehaved'
+/** RFC 9112 §3 and §5: the request line, and a line for each field. The operator may have a Host of its own. */
+function headOf(request: UpstreamRequest, ownHost: string, basePath: string): string {
+  const { method, path, headers, body } = request
+  let host = ownHost
+  let lines = ''
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    const value = headers[i + 1] ?? ''
+    if (notInValue.test(value)) throw new Error(`a value of ${name} is not one line of text`)
+    if (name.length === 4 && name.toLowerCase() === 'host') host = value
+    else lines += `${name}: ${value}\r\n`
   }
-}
-
-function byteLength(chunks: readonly Buffer[]): number {
-  return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  const length = byteLength(body)
+  if (length > 0 || !withoutContent.has(method)) lines += `Content-Length: ${length}\r\n`
+  const connection = hasUnexpectedContent(request) ? 'close' : 'keep-alive'
+  return `${method} ${basePath}${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: ${connection}\r\n${lines}\r\n`
 }

@@ -224,8 +224,8 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   /** What the client spoke with the gate, or with the trusted proxy that ended its TLS. */
   function clientProtocol({ socket, headers }: IncomingMessage): 'http' | 'https' {
     if ('encrypted' in socket) return 'https'
-    const isBelieved = limits.isTrustedProxy?.(socket.remoteAddress ?? '') ?? false
-    return isBelieved && headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
+    if (headers['x-forwarded-proto'] !== 'https') return 'http'
+    return limits.isTrustedProxy?.(socket.remoteAddress ?? '') === true ? 'https' : 'http'
   }
 
   function reportUpstreamFailure(exchange: GatewayExchange, failure: string, error: Error) {

@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Principal } from '../src/core/decide.ts'
 
 /**
@@ -93,20 +92,18 @@ export function upstreamHeaders(rawHeaders: readonly string[], stamp: Stamp): st
   return fields
 }
 
-/** The fields of the answer to the client, as a flat list of names and values. */
+/** The fields of the answer to the client. Both are flat lists of names and values; those that came are in lower case. */
 export function answerHeaders(
-  headers: IncomingHttpHeaders,
+  answered: readonly string[],
   { principal, requestId }: Pick<Stamp, 'principal' | 'requestId'>,
 ): string[] {
-  const { connection } = headers
-  const dropped = connection === undefined ? none : connectionOptions(['connection', connection])
+  const dropped = connectionOptions(answered)
   const fields: string[] = []
-  for (const name in headers) {
-    const value = headers[name]
-    if (value === undefined || strippedFromAnswers.has(name) || dropped.has(name)) continue
+  for (let i = 0; i + 1 < answered.length; i += 2) {
+    const name = answered[i] ?? ''
+    if (strippedFromAnswers.has(name) || dropped.has(name)) continue
     if (canonical(name).startsWith('postern-')) continue
-    if (typeof value === 'string') fields.push(name, value)
-    else for (const one of value) fields.push(name, one)
+    fields.push(name, answered[i + 1] ?? '')
   }
   // An answer to one credential must not be served to another by a cache on the way.
   fields.push('Cache-Control', 'no-store', 'X-Request-Id', requestId)
@@ -131,8 +128,11 @@ function connectionOptions(rawHeaders: readonly string[]): ReadonlySet<string> {
   let options: Set<string> | undefined
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() !== 'connection') continue
+    const value = rawHeaders[i + 1] ?? ''
+    // What nearly everybody says names no field.
+    if (value === 'keep-alive' || value === 'close') continue
     options ??= new Set()
-    for (const option of (rawHeaders[i + 1] ?? '').split(',')) options.add(canonical(option.trim()))
+    for (const option of value.split(',')) options.add(canonical(option.trim()))
   }
   return options ?? none
 }

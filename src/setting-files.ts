@@ -23,6 +23,12 @@ export function readSettingsFile(file: string): Readonly<Record<string, string |
   })
 }
 
+/** About one connection or the length of a message: only who writes that can say it. */
+const saidByTheGate = new Set([
+  ...['connection', 'content-length', 'expect', 'keep-alive'],
+  ...['te', 'trailer', 'transfer-encoding', 'upgrade'],
+])
+
 /** `Name: value` lines; empty ones and those that start with # are skipped. */
 export function readHeadersFile(file: string | undefined): [string, string][] {
   return naming('POSTERN_UPSTREAM_HTTP_HEADERS_FILE', () =>
@@ -34,7 +40,11 @@ export function readHeadersFile(file: string | undefined): [string, string][] {
         const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([\x20-\x7e\t]+)$/.exec(line)
         // The line is not shown: it may hold a credential.
         if (match === null) throw new Error(`${file} must hold lines of "Name: value"`)
-        return [match[1] ?? '', match[2] ?? '']
+        const [, name = '', value = ''] = match
+        if (saidByTheGate.has(name.toLowerCase())) {
+          throw new Error(`${file} must not set ${name}, which is the gate's to say`)
+        }
+        return [name, value]
       }),
   )
 }

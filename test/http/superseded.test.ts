@@ -100,12 +100,14 @@ test('a body that is on its way when its token is deleted never arrives whole', 
 
 test('the last question comes when no more than the end of a body is left to write', async () => {
   let socket: Socket | undefined
-  const onConnected = (message: unknown) => {
-    const connected = (message as { socket: Socket }).socket
-    if (upstream.url.endsWith(`:${connected.remotePort}`)) socket = connected
+  const onSocket = (message: unknown) => {
+    const opened = (message as { socket: Socket }).socket
+    opened.on('connect', () => {
+      if (upstream.url.endsWith(`:${opened.remotePort}`)) socket = opened
+    })
   }
-  subscribe('undici:client:connected', onConnected)
-  onTestFinished(() => void unsubscribe('undici:client:connected', onConnected))
+  subscribe('net.client.socket', onSocket)
+  onTestFinished(() => void unsubscribe('net.client.socket', onSocket))
   const { mayDecide } = node.trust
   let written = 0
   node.trust.mayDecide = () => {

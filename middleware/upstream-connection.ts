@@ -1,0 +1,296 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { AnswerProblem, createAnswerReader } from './answer-reader.ts'
+
+/** Where an Email API is. */
+export interface UpstreamAddress {
+  readonly host: string
+  readonly port: number
+  /** Left out: in the clear. */
+  readonly tls?: UpstreamTls | undefined
+}
+
+export interface UpstreamTls {
+  /** PEM certificates to trust besides the system's. */
+  readonly ca?: string | undefined
+  /** Of the latest handshake: the next one resumes it. */
+  session?: Buffer | undefined
+}
+
+export type UpstreamFailure = 'unreachable' | 'timeout' | 'misbehaved'
+
+/** The upstream is not there, or does not answer as one. */
+export class UpstreamTrouble extends Error {
+  readonly failure: UpstreamFailure
+
+  constructor(failure: UpstreamFailure, message: string) {
+    super(message)
+    this.failure = failure
+  }
+}
+
+/** What was decided holds no more, and the upstream has not got all of the request. */
+export class Superseded extends Error {}
+
+/** One request, and who is told of its answer. */
+export interface UpstreamCall {
+  readonly method: string
+  /** Request line and fields, and the empty line behind them; a character for a byte. */
+  readonly head: string
+  readonly body: readonly Buffer[]
+  /** No other may follow it on its connection. */
+  readonly isLast: boolean
+  /** Which has it now. */
+  connection: UpstreamConnection | undefined
+  /** Asked in the turn of the event loop in which the last byte goes out. */
+  mayFinish(): boolean
+  /** The answer begins: its status, and its fields as a flat list of names in lower case and values. */
+  answered(status: number, fields: readonly string[]): void
+  /** A piece of its content. False: no more for now, until the connection is told to go on. */
+  data(piece: Buffer): boolean
+  /** The answer is whole. */
+  end(last?: Buffer): void
+  /** It is not, and nothing more will come. `UpstreamTrouble`, or `Superseded`. */
+  fail(error: Error): void
+}
+
+/** A connection to an upstream, with one call at a time. */
+export interface UpstreamConnection {
+  /** Writes the call, all of it in this turn if it is short. */
+  start(call: UpstreamCall): void
+  isFree(): boolean
+  /** Reads on after `data` said no. */
+  resume(): void
+  /** One more tick has gone by: what has waited for too long ends here. */
+  tick(): void
+  /** Gives up the call, of which nobody hears any more. */
+  destroy(): void
+}
+
+export interface ConnectionHooks {
+  /** It can take a call. */
+  free(connection: UpstreamConnection): void
+  gone(connection: UpstreamConnection): void
+}
+
+/** In ticks. */
+export interface Patience {
+  readonly connect: number
+  /** For the head of an answer, for each piece of it, and for each piece of a request. */
+  readonly answer: number
+  readonly tickMs: number
+}
+
+/** Of a megabyte, most would wait in the gate for a slow upstream, and still go out after a deletion has answered. */
+const lastWriteBytes = 4 * 1024
+/** Up to here to copy a body behind its head is cheaper than a second buffer in a write. */
+const oneWriteBytes = 16 * 1024
+/** A connection that the upstream is about to close is not used: the request could be lost on the way. */
+const keepAliveMarginMs = 2_000
+const maxIdleMs = 600_000
+/** In milliseconds, until the system asks whether the other side is still there. */
+const keepAliveInitialDelay = 60_000
+
+/** Connects, with a first call to make. */
+export function connectToUpstream(
+  address: UpstreamAddress,
+  patience: Patience,
+  hooks: ConnectionHooks,
+  first: UpstreamCall,
+): UpstreamConnection {
+  let call: UpstreamCall | undefined = first
+  let isConnected = false
+  /** All of the request is written. */
+  let isWritten = false
+  let isLast = false
+  let isPaused = false
+  /** Ticks since the call, or its answer, got any further: a byte now and then is not enough. */
+  let age = 0
+  let idleTicks = 0
+
+  const reader = createAnswerReader({
+    head(status, fields) {
+      age = 0
+      call?.answered(status, fields)
+    },
+    data(piece) {
+      age = 0
+      if (call?.data(piece) !== false) return
+      isPaused = true
+      socket.pause()
+    },
+    end: (last) => takeCall()?.end(last),
+  })
+
+  const socket = open(address)
+  socket.on(address.tls === undefined ? 'connect' : 'secureConnect', () => {
+    isConnected = true
+    if (call === undefined) hooks.free(connection)
+    else start(call)
+  })
+  socket.on('data', read)
+  socket.on('end', () => {
+    try {
+      if (call !== undefined) reader.close()
+    } catch (problem) {
+      fail(asTrouble(problem))
+    }
+    socket.destroy()
+  })
+  socket.on('error', (error) => {
+    fail(new UpstreamTrouble(isConnected ? 'misbehaved' : failureOf(error), describe(error)))
+  })
+  socket.on('close', () => {
+    fail(new UpstreamTrouble('misbehaved', 'the upstream closed the connection'))
+    hooks.gone(connection)
+  })
+
+  function takeCall(): UpstreamCall | undefined {
+    const taken = call
+    call = undefined
+    if (taken !== undefined) taken.connection = undefined
+    return taken
+  }
+
+  function fail(error: Error) {
+    socket.destroy()
+    takeCall()?.fail(error)
+  }
+
+  function read(bytes: Buffer) {
+    // What nobody asked for must not be taken for the answer to the next request.
+    if (call === undefined) return void socket.destroy()
+    try {
+      reader.write(bytes)
+    } catch (problem) {
+      return fail(asTrouble(problem))
+    }
+    if (call === undefined) release()
+  }
+
+  /** After a whole answer. What is still to be written of its request would go out whatever has been decided since. */
+  function release() {
+    const isThrough = isWritten && socket.writableLength === 0 && !isLast
+    const idleMs = isThrough ? reader.reusableFor() * 1_000 - keepAliveMarginMs : 0
+    idleTicks = Math.floor(Math.min(idleMs, maxIdleMs) / patience.tickMs)
+    age = 0
+    resume()
+    if (idleTicks <= 0) socket.destroy()
+    else hooks.free(connection)
+  }
+
+  function resume() {
+    if (!isPaused) return
+    isPaused = false
+    age = 0
+    socket.resume()
+  }
+
+  function start(next: UpstreamCall) {
+    call = next
+    isLast = next.isLast
+    isWritten = false
+    age = 0
+    reader.expect(next.method)
+    try {
+      if (isShort(next)) writeAtOnce(next)
+      else void writeInPieces(next).catch(fail)
+    } catch (error) {
+      fail(asTrouble(error))
+    }
+  }
+
+  function writeAtOnce({ head, body, mayFinish }: UpstreamCall) {
+    if (!mayFinish()) return fail(new Superseded())
+    const bytes = Buffer.allocUnsafe(head.length + byteLength(body))
+    let at = bytes.write(head, 'latin1')
+    for (const piece of body) at += piece.copy(bytes, at)
+    isWritten = true
+    socket.write(bytes)
+  }
+
+  /** The last of them only while it may: the upstream cannot act on a request that is not whole. */
+  async function writeInPieces(of: UpstreamCall) {
+    const pieces = of.body.filter(({ length }) => length > 0)
+    const last = pieces.pop() ?? Buffer.alloc(0)
+    const at = Math.max(0, last.length - lastWriteBytes)
+    // In one write with what comes behind it.
+    socket.cork()
+    socket.write(of.head, 'latin1')
+    for (const piece of [...pieces, last.subarray(0, at)]) {
+      const taken = new Promise<unknown>((resolve) => socket.write(piece, resolve))
+      socket.uncork()
+      await taken
+      age = 0
+      // It may have been answered before it was whole, or given up.
+      if (call !== of) return
+    }
+    if (!of.mayFinish()) return fail(new Superseded())
+    isWritten = true
+    socket.write(last.subarray(at))
+  }
+
+  const connection: UpstreamConnection = {
+    start,
+
+    isFree: () => call === undefined && isConnected && !socket.destroyed,
+
+    resume,
+
+    tick() {
+      age += 1
+      if (call === undefined) {
+        if (isConnected && age >= idleTicks) socket.destroy()
+      } else if (age > (isConnected ? patience.answer : patience.connect) && !isPaused) {
+        fail(new UpstreamTrouble('timeout', 'the upstream did not answer in time'))
+      }
+    },
+
+    destroy() {
+      takeCall()
+      socket.destroy()
+    },
+  }
+  return connection
+}
+
+/** A head alone is a whole request, however long. */
+function isShort({ head, body }: UpstreamCall): boolean {
+  const length = byteLength(body)
+  return length === 0 || head.length + length <= oneWriteBytes
+}
+
+export function byteLength(pieces: readonly Buffer[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0)
+}
+
+function open({ host, port, tls }: UpstreamAddress): Socket {
+  const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay }
+  if (tls === undefined) return connectTcp(options)
+  const { ca, session } = tls
+  const socket = connectTls({
+    ...options,
+    ...(isIP(host) === 0 && { servername: host }),
+    ...(ca !== undefined && { ca }),
+    ...(session !== undefined && { session }),
+    ALPNProtocols: ['http/1.1'],
+  })
+  return socket.on('session', (latest) => {
+    tls.session = latest
+  })
+}
+
+/** Of a connection that did not come about. */
+function failureOf({ code }: Error & { code?: string }): UpstreamFailure {
+  return code === 'ETIMEDOUT' ? 'timeout' : 'unreachable'
+}
+
+/** Of several addresses that were tried, each has an error of its own. */
+function describe(error: Error): string {
+  return error instanceof AggregateError ? error.errors.map(String).join('; ') : error.message
+}
+
+function asTrouble(problem: unknown): Error {
+  if (problem instanceof AnswerProblem) return new UpstreamTrouble('misbehaved', problem.message)
+  return problem instanceof Error ? problem : new Error(String(problem))
+}
