@@ -8,7 +8,7 @@ export type BodyRead =
 export type BodyUnread =
   /** Longer than the limit. */
   | 'too-large'
-  /** `onChunk` had enough. */
+  /** `onChunk` had enough, or somebody else has read it. */
   | 'stopped'
   /** The client is gone, and nobody is there to answer. */
   | 'aborted'
@@ -44,6 +44,9 @@ export function readBody(
   const { 'content-length': contentLength, expect } = incoming.headers
   const declared = contentLength === undefined ? undefined : Number(contentLength)
   if (declared !== undefined && declared > limit) return Promise.resolve({ state: 'too-large' })
+  // Nothing would come any more, and no end of it.
+  if (incoming.readableEnded) return Promise.resolve({ state: 'stopped' })
+  if (incoming.destroyed) return Promise.resolve({ state: 'aborted' })
   // RFC 9110 §10.1.1: now that the credential is good, the client may send. HTTP/1.0 knows no such answer.
   if (expect !== undefined && incoming.httpVersion !== '1.0') outgoing.writeContinue()
 

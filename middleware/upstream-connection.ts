@@ -201,7 +201,10 @@ export function connectToUpstream(
   }
 
   function writeAtOnce({ head, body, mayFinish }: UpstreamCall) {
-    if (!mayFinish()) return fail(new Superseded())
+    if (!mayFinish()) {
+      takeCall()?.fail(new Superseded())
+      return hooks.free(connection)
+    }
     const bytes = Buffer.allocUnsafe(head.length + byteLength(body))
     let at = bytes.write(head, 'latin1')
     for (const piece of body) at += piece.copy(bytes, at)

@@ -65,8 +65,9 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
       if (connection === undefined) connect(call)
       else start(connection, call)
     }
-    if (rested.length > 0) schedule()
     if (isClosing && waiting.length === 0) closeIdle()
+    // Otherwise the next call, or the next that is free, is soon enough: each turn more costs as much as a small check.
+    if (rested.length > 0 && (isClosing || waiting.length > 0)) schedule()
   }
 
   /** One that rests is there sooner than a new one. */

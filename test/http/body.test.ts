@@ -92,6 +92,23 @@ describe('a body that comes slowly', () => {
   })
 })
 
+test('a body whose client is already gone is aborted, and one that was read already cannot be read', async () => {
+  const gone = Object.assign(new PassThrough(), { headers: {}, complete: true })
+  gone.end('x')
+  gone.destroy()
+  const spent = Object.assign(Readable.from(['x']), { headers: {}, complete: true })
+  await spent.toArray()
+  for (const [incoming, state] of [
+    [gone, 'aborted'],
+    [spent, 'stopped'],
+  ] as const) {
+    const reading = readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
+      limit: 10,
+    })
+    expect(await reading).toEqual({ state })
+  }
+})
+
 test('a body for which there is no memory is given up at once', async () => {
   let left = 10
   const incoming = Object.assign(Readable.from([Buffer.alloc(8), Buffer.alloc(8)]), { headers: {} })

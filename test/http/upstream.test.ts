@@ -397,6 +397,8 @@ describe('a decision that holds no more', () => {
     expect(heard.error).toBeInstanceOf(Superseded)
     expect(await pool.ask()).toEqual(good)
     expect(upstream.seen).toHaveLength(2)
+    // Nothing was said on it.
+    expect(upstream.connections).toHaveLength(1)
   })
 
   test.each([
