@@ -1,5 +1,4 @@
-/** Bytes of an upstream that are no HTTP/1.1, or none that every reader would read alike. */
-export class AnswerProblem extends Error {}
+import { AnswerProblem, type Framing, fieldAt, matchAt, readFields } from './answer-fields.ts'
 
 /** Who is told what an upstream answers. */
 export interface AnswerVisitor {
@@ -20,7 +19,7 @@ export interface AnswerReader {
   /** The upstream says no more. Throws `AnswerProblem` if that is too early. */
   close(): void
   /** For how many seconds another request may be sent on this connection, as of the last answer: 0 for not at all. */
-  reusableFor(): number
+  reusableSeconds(): number
 }
 
 /** Of the head of an answer, with interim ones before it, or of its trailer. */
@@ -38,24 +37,11 @@ const versionStart = 'HTTP/1.'
 
 /** RFC 9112 §4; the space before a reason that is not there is forgotten by many. */
 const statusLine = /HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?\r\n/y
-/** RFC 9110 §5.1 and §5.5. A line that begins with a space (obs-fold) has no name. */
-const fieldLine = /([!#$%&'*+.^_`|~\w-]+):[\t ]*([\t -~\x80-\xff]*)\r\n/y
-/** RFC 9110 §8.6: so large that no content is longer, so small that it is counted exactly. */
-const lengthValue = /^\d{1,15}$/
 /** RFC 9112 §7.1, without the spaces that nobody should write. */
 const chunkLine =
   /^([\da-f]{1,12})(?:;[!#$%&'*+.^_`|~\w-]+(?:=(?:[!#$%&'*+.^_`|~\w-]+|"(?:[^"\\\0-\x08\n-\x1f\x7f]|\\[\t -~\x80-\xff])*"))?)*$/i
 
 type State = 'head' | 'length' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailer' | 'until-close'
-
-/** What the fields of an answer say of its content and its connection. */
-interface Framing {
-  contentLength: number | undefined
-  isChunked: boolean
-  closes: boolean
-  /** The shortest that is said. */
-  keepAliveSeconds: number | undefined
-}
 
 export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
   /** Undefined between two answers. */
@@ -65,8 +51,8 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
   let pending: Buffer | undefined
   let headBytes = 0
   /** Of the content, or of the chunk. */
-  let missing = 0
-  let reusableFor = 0
+  let missingBytes = 0
+  let reusableSeconds = 0
 
   /** Reads on from `at`; answers how far, or `at` itself when more has to come first. */
   function step(bytes: Buffer, at: number): number {
@@ -87,7 +73,7 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
         return bytes.length
       case undefined:
         // Nobody asked for this. It must not be taken for the answer to the next request.
-        reusableFor = 0
+        reusableSeconds = 0
         return bytes.length
     }
   }
@@ -126,27 +112,27 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
   function beginContent(status: number, fields: readonly string[], framing: Framing) {
     const { contentLength, isChunked, closes, keepAliveSeconds } = framing
     const hasNone = method === 'HEAD' || status === 204 || status === 304
-    reusableFor = closes ? 0 : (keepAliveSeconds ?? usualKeepAliveSeconds)
+    reusableSeconds = closes ? 0 : (keepAliveSeconds ?? usualKeepAliveSeconds)
     // Some send what should not be there, and later than this: it could be taken for the answer to the next request.
-    if (hasNone && (method === 'HEAD' || isChunked || (contentLength ?? 0) > 0)) reusableFor = 0
+    if (hasNone && (method === 'HEAD' || isChunked || (contentLength ?? 0) > 0)) reusableSeconds = 0
     visitor.head(status, fields)
     if (hasNone || contentLength === 0) return finish()
     if (isChunked) {
       state = 'chunk-size'
     } else if (contentLength !== undefined) {
       state = 'length'
-      missing = contentLength
+      missingBytes = contentLength
     } else {
       state = 'until-close'
-      reusableFor = 0
+      reusableSeconds = 0
     }
   }
 
   function readContent(bytes: Buffer, at: number): number {
-    const next = Math.min(at + missing, bytes.length)
+    const next = Math.min(at + missingBytes, bytes.length)
     const piece = at === 0 && next === bytes.length ? bytes : bytes.subarray(at, next)
-    missing -= piece.length
-    if (missing > 0) visitor.data(piece)
+    missingBytes -= piece.length
+    if (missingBytes > 0) visitor.data(piece)
     else if (state === 'length') finish(piece)
     else {
       state = 'chunk-end'
@@ -160,9 +146,9 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
     if (line === undefined) return at
     const [, digits] = chunkLine.exec(line) ?? []
     if (digits === undefined) throw new AnswerProblem('the size of a chunk is malformed')
-    missing = Number.parseInt(digits, 16)
+    missingBytes = Number.parseInt(digits, 16)
     headBytes = 0
-    state = missing === 0 ? 'trailer' : 'chunk'
+    state = missingBytes === 0 ? 'trailer' : 'chunk'
     return at + line.length + crlf.length
   }
 
@@ -192,8 +178,8 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
   }
 
   return {
-    expect(of) {
-      method = of
+    expect(requestMethod) {
+      method = requestMethod
       state = 'head'
       headBytes = 0
       pending = undefined
@@ -217,7 +203,7 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
       else if (state !== undefined) throw new AnswerProblem('the upstream broke off its answer')
     },
 
-    reusableFor: () => reusableFor,
+    reusableSeconds: () => reusableSeconds,
   }
 }
 
@@ -238,82 +224,5 @@ function requireHeadStart(bytes: Buffer, at: number) {
   const isBare = lineEnd >= 0 && bytes[lineEnd - 1] !== carriageReturn
   if (!versionStart.startsWith(start) || isBare) {
     throw new AnswerProblem('the upstream sent no status line')
-  }
-}
-
-/** Of the lines that begin at `from`. */
-function readFields(text: string, from: number, isNew: boolean) {
-  const fields: string[] = []
-  const framing: Framing = {
-    contentLength: undefined,
-    isChunked: false,
-    // RFC 9112 §9.3.
-    closes: !isNew,
-    keepAliveSeconds: undefined,
-  }
-  for (let at = from; at < text.length; ) {
-    const [line, written = '', padded = ''] = fieldAt(text, at)
-    const name = written.toLowerCase()
-    const value = withoutEndSpace(padded)
-    fields.push(name, value)
-    frame(framing, name, value, isNew)
-    at += line.length
-  }
-  // RFC 9112 §6.3: the two may mean that somebody wants it read in two ways.
-  if (framing.isChunked && framing.contentLength !== undefined) {
-    throw new AnswerProblem('the answer has both Content-Length and Transfer-Encoding')
-  }
-  return { fields, framing }
-}
-
-function fieldAt(text: string, at: number) {
-  const match = matchAt(fieldLine, text, at)
-  if (match === null) throw new AnswerProblem('a field of the answer is malformed')
-  return match
-}
-
-/** `pattern` is a sticky one. */
-function matchAt(pattern: RegExp, text: string, at: number) {
-  pattern.lastIndex = at
-  return pattern.exec(text)
-}
-
-/** RFC 9110 §5.6.3, OWS. Not `trimEnd`, for which U+00A0 is space too. */
-function withoutEndSpace(text: string): string {
-  let end = text.length
-  while (end > 0 && (text[end - 1] === ' ' || text[end - 1] === '\t')) end--
-  return text.slice(0, end)
-}
-
-/** Notes what a field says of the content's length and of the connection. */
-function frame(framing: Framing, name: string, value: string, isNew: boolean) {
-  switch (name) {
-    case 'content-length':
-      if (framing.contentLength !== undefined || !lengthValue.test(value)) {
-        throw new AnswerProblem('the Content-Length of the answer is malformed')
-      }
-      framing.contentLength = Number(value)
-      break
-    case 'transfer-encoding':
-      // Any other coding would reach the client without its name.
-      if (framing.isChunked || !isNew || value.toLowerCase() !== 'chunked') {
-        throw new AnswerProblem('the Transfer-Encoding of the answer is not supported')
-      }
-      framing.isChunked = true
-      break
-    case 'connection':
-    // RFC 9112 §C.2.2: none of HTTP's, and some say it all the same.
-    case 'proxy-connection':
-      if (value !== 'keep-alive' && /(?:^|,)[\t ]*close[\t ]*(?:,|$)/i.test(value)) {
-        framing.closes = true
-      }
-      break
-    case 'keep-alive': {
-      const [, seconds] = /(?:^|[,;\t ])timeout=(\d{1,9})/i.exec(value) ?? []
-      if (seconds !== undefined) {
-        framing.keepAliveSeconds = Math.min(framing.keepAliveSeconds ?? Infinity, Number(seconds))
-      }
-      break
-    }
   }
 }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Denial } from '../src/core/denial.ts'
 import type { Exchange } from './exchange.ts'
+import type { ConnectionFailure } from './upstream-connection.ts'
 
 /**
  * Everything an HTTP client is told by the gate itself, in the vendor's shape `{"success":false,"errors":[…]}`.
@@ -108,7 +109,7 @@ export function refuseUndecided(exchange: Exchange): Refusal {
 }
 
 /** What the forwarding part says when the Email API did not answer as one. */
-export type UpstreamFailure = 'unreachable' | 'timeout' | 'misbehaved' | 'refused-gate'
+export type UpstreamFailure = ConnectionFailure | 'refused-gate'
 
 export function refuseForUpstream(exchange: Exchange, failure: UpstreamFailure): Refusal {
   switch (failure) {

@@ -129,7 +129,7 @@ function connectionOptions(rawHeaders: readonly string[]): ReadonlySet<string> {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() !== 'connection') continue
     const value = rawHeaders[i + 1] ?? ''
-    // What nearly everybody says names no field.
+    // What nearly everybody says: Keep-Alive is stripped in any case, and no field is named Close.
     if (value === 'keep-alive' || value === 'close') continue
     options ??= new Set()
     for (const option of value.split(',')) options.add(canonical(option.trim()))

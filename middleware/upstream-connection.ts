@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { AnswerProblem, createAnswerReader } from './answer-reader.ts'
+import { AnswerProblem } from './answer-fields.ts'
+import { createAnswerReader } from './answer-reader.ts'
 
 /** Where an Email API is. */
 export interface UpstreamAddress {
@@ -17,13 +18,13 @@ export interface UpstreamTls {
   session?: Buffer | undefined
 }
 
-export type UpstreamFailure = 'unreachable' | 'timeout' | 'misbehaved'
+export type ConnectionFailure = 'unreachable' | 'timeout' | 'misbehaved'
 
 /** The upstream is not there, or does not answer as one. */
 export class UpstreamTrouble extends Error {
-  readonly failure: UpstreamFailure
+  readonly failure: ConnectionFailure
 
-  constructor(failure: UpstreamFailure, message: string) {
+  constructor(failure: ConnectionFailure, message: string) {
     super(message)
     this.failure = failure
   }
@@ -50,7 +51,7 @@ export interface UpstreamCall {
   data(piece: Buffer): boolean
   /** The answer is whole. */
   end(last?: Buffer): void
-  /** It is not, and nothing more will come. `UpstreamTrouble`, or `Superseded`. */
+  /** It is not, and nothing more will come: `UpstreamTrouble`, `Superseded`, or what one of these functions threw. */
   fail(error: Error): void
 }
 
@@ -104,8 +105,9 @@ export function connectToUpstream(
   let isWritten = false
   let isLast = false
   let isPaused = false
-  /** Ticks since the call, or its answer, got any further: a byte now and then is not enough. */
+  /** Since the call got further, or since there is none. A head counts when it is whole: a byte of it now and then is not enough. */
   let age = 0
+  /** 0 before the first answer: the next tick ends it. */
   let idleTicks = 0
 
   const reader = createAnswerReader({
@@ -125,15 +127,14 @@ export function connectToUpstream(
   const socket = open(address)
   socket.on(address.tls === undefined ? 'connect' : 'secureConnect', () => {
     isConnected = true
-    if (call === undefined) hooks.free(connection)
-    else start(call)
+    if (call !== undefined) start(call)
   })
   socket.on('data', read)
   socket.on('end', () => {
     try {
       if (call !== undefined) reader.close()
     } catch (problem) {
-      fail(asTrouble(problem))
+      fail(asError(problem))
     }
     socket.destroy()
   })
@@ -163,7 +164,7 @@ export function connectToUpstream(
     try {
       reader.write(bytes)
     } catch (problem) {
-      return fail(asTrouble(problem))
+      return fail(asError(problem))
     }
     if (call === undefined) release()
   }
@@ -171,7 +172,7 @@ export function connectToUpstream(
   /** After a whole answer. What is still to be written of its request would go out whatever has been decided since. */
   function release() {
     const isThrough = isWritten && socket.writableLength === 0 && !isLast
-    const idleMs = isThrough ? reader.reusableFor() * 1_000 - keepAliveMarginMs : 0
+    const idleMs = isThrough ? reader.reusableSeconds() * 1_000 - keepAliveMarginMs : 0
     idleTicks = Math.floor(Math.min(idleMs, maxIdleMs) / patience.tickMs)
     age = 0
     resume()
@@ -190,21 +191,22 @@ export function connectToUpstream(
     call = next
     isLast = next.isLast
     isWritten = false
-    age = 0
     reader.expect(next.method)
     try {
       if (isShort(next)) writeAtOnce(next)
       else void writeInPieces(next).catch(fail)
     } catch (error) {
-      fail(asTrouble(error))
+      fail(asError(error))
     }
   }
 
   function writeAtOnce({ head, body, mayFinish }: UpstreamCall) {
     if (!mayFinish()) {
       takeCall()?.fail(new Superseded())
+      // Nothing was said on it: it is as old as it was.
       return hooks.free(connection)
     }
+    age = 0
     const bytes = Buffer.allocUnsafe(head.length + byteLength(body))
     let at = bytes.write(head, 'latin1')
     for (const piece of body) at += piece.copy(bytes, at)
@@ -213,22 +215,23 @@ export function connectToUpstream(
   }
 
   /** The last of them only while it may: the upstream cannot act on a request that is not whole. */
-  async function writeInPieces(of: UpstreamCall) {
-    const pieces = of.body.filter(({ length }) => length > 0)
+  async function writeInPieces(own: UpstreamCall) {
+    age = 0
+    const pieces = own.body.filter(({ length }) => length > 0)
     const last = pieces.pop() ?? Buffer.alloc(0)
     const at = Math.max(0, last.length - lastWriteBytes)
     // In one write with what comes behind it.
     socket.cork()
-    socket.write(of.head, 'latin1')
+    socket.write(own.head, 'latin1')
     for (const piece of [...pieces, last.subarray(0, at)]) {
       const taken = new Promise<unknown>((resolve) => socket.write(piece, resolve))
       socket.uncork()
       await taken
       age = 0
       // It may have been answered before it was whole, or given up.
-      if (call !== of) return
+      if (call !== own) return
     }
-    if (!of.mayFinish()) return fail(new Superseded())
+    if (!own.mayFinish()) return fail(new Superseded())
     isWritten = true
     socket.write(last.subarray(at))
   }
@@ -236,14 +239,14 @@ export function connectToUpstream(
   const connection: UpstreamConnection = {
     start,
 
-    isFree: () => call === undefined && isConnected && !socket.destroyed,
+    isFree: () => call === undefined && !socket.destroyed,
 
     resume,
 
     tick() {
       age += 1
       if (call === undefined) {
-        if (isConnected && age >= idleTicks) socket.destroy()
+        if (age >= idleTicks) socket.destroy()
       } else if (age > (isConnected ? patience.answer : patience.connect) && !isPaused) {
         fail(new UpstreamTrouble('timeout', 'the upstream did not answer in time'))
       }
@@ -284,7 +287,7 @@ function open({ host, port, tls }: UpstreamAddress): Socket {
 }
 
 /** Of a connection that did not come about. */
-function failureOf({ code }: Error & { code?: string }): UpstreamFailure {
+function failureOf({ code }: Error & { code?: string }): ConnectionFailure {
   return code === 'ETIMEDOUT' ? 'timeout' : 'unreachable'
 }
 
@@ -293,7 +296,7 @@ function describe(error: Error): string {
   return error instanceof AggregateError ? error.errors.map(String).join('; ') : error.message
 }
 
-function asTrouble(problem: unknown): Error {
+function asError(problem: unknown): Error {
   if (problem instanceof AnswerProblem) return new UpstreamTrouble('misbehaved', problem.message)
   return problem instanceof Error ? problem : new Error(String(problem))
 }

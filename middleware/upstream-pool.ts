@@ -132,7 +132,8 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
 
     close() {
       isClosing = true
-      closeIdle()
+      // Ends those that are idle, and those that rest a turn later.
+      schedule()
       finishClosing()
       return closed.promise
     },

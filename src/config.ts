@@ -84,7 +84,7 @@ export const settings = {
   upstreamHttpHeadersFile: one(
     'POSTERN_UPSTREAM_HTTP_HEADERS_FILE',
     parse.text,
-    'file of "Name: value" lines added towards the Email API: its own credential',
+    'file of "Name: value" lines added towards the Email API: its own credential, and a Host if it needs another',
   ),
   upstreamSmtp: one(
     'POSTERN_UPSTREAM_SMTP',

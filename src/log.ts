@@ -15,6 +15,12 @@ export interface Log {
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
+/** Lines are written when there are so many bytes of them, or after so long. */
+const writeBytes = 64 * 1024
+const flushMs = 100
+/** SonicBoom wants more than `minLength`. */
+const maxWriteBytes = 2 * writeBytes
+
 /** Many lines are of one millisecond. */
 function createTimestamp() {
   let at = 0
@@ -38,9 +44,9 @@ const censor = () => '[Redacted]'
 function openOutput() {
   const options = {
     sync: false,
-    minLength: 65_536,
-    maxWrite: 131_072,
-    periodicFlush: 100,
+    minLength: writeBytes,
+    maxWrite: maxWriteBytes,
+    periodicFlush: flushMs,
     contentMode: 'buffer' as const,
   }
   const output = pino.destination(options)

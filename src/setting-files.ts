@@ -23,9 +23,9 @@ export function readSettingsFile(file: string): Readonly<Record<string, string |
   })
 }
 
-/** About one connection or the length of a message: only who writes that can say it. */
+/** They describe one connection, or the length of one message, which an operator cannot know. */
 const saidByTheGate = new Set([
-  ...['connection', 'content-length', 'expect', 'keep-alive'],
+  ...['connection', 'content-length', 'expect', 'keep-alive', 'proxy-connection'],
   ...['te', 'trailer', 'transfer-encoding', 'upgrade'],
 ])
 
@@ -42,7 +42,7 @@ export function readHeadersFile(file: string | undefined): [string, string][] {
         if (match === null) throw new Error(`${file} must hold lines of "Name: value"`)
         const [, name = '', value = ''] = match
         if (saidByTheGate.has(name.toLowerCase())) {
-          throw new Error(`${file} must not set ${name}, which is the gate's to say`)
+          throw new Error(`${file} must not set ${name}: only the gate can`)
         }
         return [name, value]
       }),

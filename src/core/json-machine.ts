@@ -31,7 +31,7 @@ export interface JsonVisitor<T> {
 export type KeysByLength = ReadonlyMap<number, readonly string[]>
 
 /** For keys in ASCII that are the same written as decoded. */
-export function byLength(keys: readonly string[]): KeysByLength {
+export function keysByLength(keys: readonly string[]): KeysByLength {
   return Map.groupBy(keys, ({ length }) => length)
 }
 
@@ -263,19 +263,19 @@ function beginKey(m: Machine, byte: number, at: number) {
   beginString(m, true, at + 1)
 }
 
-function openContainer(m: Machine, container: 'object' | 'array', next: State) {
+function openContainer(m: Machine, kind: Container['kind'], next: State) {
   const { around } = m
   const depth = (around?.depth ?? 0) + 1
   if (depth > maxDepth) {
     throw new JsonProblem(`The body is nested deeper than ${maxDepth} levels`)
   }
-  m.around = { kind: container, depth, around }
+  m.around = { kind, depth, around }
   m.state = next
-  m.visitor.open(m.target, container)
+  m.visitor.open(m.target, kind)
 }
 
-function closeContainer(m: Machine, container: 'object' | 'array') {
-  if (m.around?.kind !== container)
+function closeContainer(m: Machine, kind: Container['kind']) {
+  if (m.around?.kind !== kind)
     throw new JsonProblem('The body is not JSON: brackets that do not match')
   m.around = m.around.around
   m.visitor.close(m.target)

@@ -1,9 +1,9 @@
 import {
-  byLength,
   createJsonMachine,
   JsonProblem,
   type JsonText,
   type JsonVisitor,
+  keysByLength,
 } from './json-machine.ts'
 
 /** One message, or `{ base, requests }`: the two bodies that the Email API knows. */
@@ -303,7 +303,7 @@ function conclude({ kind, message, base, requests, problems }: Scan): SenderScan
 }
 
 const visitor: JsonVisitor<Scan> = {
-  commonKeys: byLength([
+  commonKeys: keysByLength([
     ...messageKeys.keys(),
     ...batchKeys.keys(),
     ...fromKeys.keys(),

@@ -10,6 +10,7 @@ export function createBodyMemory(
   onFull = () => {},
 ): BodyMemory {
   const maxOfAccount = Math.max(maxBytes * shareOfAccount, Math.min(largestBody, maxBytes))
+  /** Never removed: there are no more than accounts, and most come back with their next request. */
   const accounts = new Map<number, { held: number }>()
   let total = 0
 

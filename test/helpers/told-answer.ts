@@ -1,4 +1,5 @@
-import { AnswerProblem, createAnswerReader } from '../../middleware/answer-reader.ts'
+import { AnswerProblem } from '../../middleware/answer-fields.ts'
+import { createAnswerReader } from '../../middleware/answer-reader.ts'
 
 /** What a reader told of one answer. */
 export interface ToldAnswer {
@@ -11,7 +12,7 @@ export interface ToldAnswer {
   readonly isWhole: boolean
   /** What made the reader give up. */
   readonly problem: string | undefined
-  readonly reusableFor: number
+  readonly reusableSeconds: number
 }
 
 export interface Reading {
@@ -66,7 +67,7 @@ export function tellAnswer(
     content: Buffer.concat(content).toString('latin1'),
     isWhole,
     problem,
-    reusableFor: reader.reusableFor(),
+    reusableSeconds: reader.reusableSeconds(),
   }
 }
 

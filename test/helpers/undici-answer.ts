@@ -30,7 +30,7 @@ export async function askUndici(method: string, pieces: readonly Buffer[]): Prom
       socket.push(piece)
       await nextTurn()
     }
-    // What undici does behind an answer, it does in a later turn.
+    // undici closes a connection that it does not keep in a later turn.
     await nextTurn()
     isKept = isWhole && !socket.destroyed
     if (!socket.destroyed) socket.push(null)

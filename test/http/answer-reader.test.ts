@@ -318,7 +318,7 @@ describe('a trailer', () => {
       `${last}Content-Length: 99\r\nTransfer-Encoding: gzip\r\nConnection: close\r\n\r\n`,
     )
     expect(told).toMatchObject({ content: 'hello', fields: ['transfer-encoding: chunked'] })
-    expect(told.reusableFor).toBeGreaterThan(0)
+    expect(told.reusableSeconds).toBeGreaterThan(0)
   })
 
   test.each(['X', ': y', 'X : y', ' X: y', 'X: a\r\n b', 'X: a\nb', 'X: \0', 'X: a\rb', '\n'])(
@@ -348,14 +348,14 @@ describe('an interim answer', () => {
     const told = expectWhole(`${text}${ok('Content-Length: 5')}hello`)
     expect(told).toMatchObject({ status: 200, content: 'hello' })
     expect(told.fields).toEqual(['content-length: 5'])
-    expect(told.reusableFor).toBeGreaterThan(0)
+    expect(told.reusableSeconds).toBeGreaterThan(0)
   })
 
   test('says nothing of the content of the final one, or of how long the connection is kept', () => {
     const interim = 'HTTP/1.1 103 x\r\nKeep-Alive: timeout=0\r\nContent-Length: 99\r\n\r\n'
     const told = expectWhole(`${interim}${ok('Content-Length: 5')}hello`)
     expect(told.content).toBe('hello')
-    expect(told.reusableFor).toBeGreaterThan(0)
+    expect(told.reusableSeconds).toBeGreaterThan(0)
   })
 
   test.each([
@@ -425,7 +425,7 @@ describe('an answer that has no content', () => {
     const told = expectWhole(text, { method })
     expect(told.content).toBe('')
     // Some send the content of an answer to HEAD, and some do later.
-    expect(told.reusableFor).toBe(method === 'HEAD' ? 0 : 5)
+    expect(told.reusableSeconds).toBe(method === 'HEAD' ? 0 : 5)
   })
 
   test.each([
@@ -434,7 +434,7 @@ describe('an answer that has no content', () => {
     ['304 with a length', 'GET', head('HTTP/1.1 304 x', 'Content-Length: 5')],
     ['304 with a coding', 'GET', head('HTTP/1.1 304 x', chunked)],
   ])('but says that it has is the last of its connection: %s', (_name, method, text) => {
-    expect(expectWhole(text, { method })).toMatchObject({ content: '', reusableFor: 0 })
+    expect(expectWhole(text, { method })).toMatchObject({ content: '', reusableSeconds: 0 })
   })
 
   test.each([
@@ -447,7 +447,7 @@ describe('an answer that has no content', () => {
   ])(
     'but has some tells none of it, and is the last of its connection: %s',
     (_name, method, text) => {
-      expect(expectWhole(text, { method })).toMatchObject({ content: '', reusableFor: 0 })
+      expect(expectWhole(text, { method })).toMatchObject({ content: '', reusableSeconds: 0 })
     },
   )
 
@@ -467,7 +467,7 @@ describe('content that the end of the connection ends', () => {
     expect(read(start + content)).toMatchObject({ status: 200, isWhole: false, content })
     expect(expectWhole(start + content, { closes: true })).toMatchObject({
       content,
-      reusableFor: 0,
+      reusableSeconds: 0,
     })
   })
 })
@@ -511,12 +511,13 @@ describe('a connection that is closed too early', () => {
 })
 
 describe('a connection may be used again', () => {
-  const seconds = (...fields: readonly string[]) => expectWhole(ok(...fields, empty)).reusableFor
+  const seconds = (...fields: readonly string[]) =>
+    expectWhole(ok(...fields, empty)).reusableSeconds
 
   test('for some seconds when nothing is said', () => {
     expect(seconds()).toBe(5)
     expect(seconds('Connection: keep-alive')).toBe(5)
-    expect(expectWhole(`${ok(chunked)}0\r\n\r\n`).reusableFor).toBe(5)
+    expect(expectWhole(`${ok(chunked)}0\r\n\r\n`).reusableSeconds).toBe(5)
   })
 
   test.each([
@@ -564,9 +565,9 @@ describe('a connection may be used again', () => {
 
   test('not after HTTP/1.0, whatever it says', () => {
     const old = 'HTTP/1.0 200 OK'
-    expect(expectWhole(head(old, empty)).reusableFor).toBe(0)
-    expect(expectWhole(head(old, 'Connection: keep-alive', empty)).reusableFor).toBe(0)
-    expect(expectWhole(head(old, 'Keep-Alive: timeout=60', empty)).reusableFor).toBe(0)
+    expect(expectWhole(head(old, empty)).reusableSeconds).toBe(0)
+    expect(expectWhole(head(old, 'Connection: keep-alive', empty)).reusableSeconds).toBe(0)
+    expect(expectWhole(head(old, 'Keep-Alive: timeout=60', empty)).reusableSeconds).toBe(0)
   })
 
   test.each([
@@ -575,14 +576,14 @@ describe('a connection may be used again', () => {
     ['a single byte', 'x'],
     ['an interim answer', head('HTTP/1.1 100 Continue')],
   ])('not after %s came behind the whole one', (_name, extra) => {
-    expect(expectWhole(ok(empty) + extra).reusableFor).toBe(0)
+    expect(expectWhole(ok(empty) + extra).reusableSeconds).toBe(0)
     expect(expectWhole(`${ok('Content-Length: 5')}hello${extra}`)).toMatchObject({
       content: 'hello',
-      reusableFor: 0,
+      reusableSeconds: 0,
     })
     expect(expectWhole(`${ok(chunked)}5\r\nhello\r\n0\r\n\r\n${extra}`)).toMatchObject({
       content: 'hello',
-      reusableFor: 0,
+      reusableSeconds: 0,
     })
   })
 })
@@ -597,7 +598,7 @@ test('one answer after the other is read for what it is', () => {
   const write = (method: string, text: string) => {
     reader.expect(method)
     reader.write(Buffer.from(text))
-    return reader.reusableFor()
+    return reader.reusableSeconds()
   }
   expect(write('HEAD', ok('Content-Length: 5', 'Keep-Alive: timeout=60'))).toBe(0)
   expect(write('POST', `${ok(chunked)}5\r\nhello\r\n0\r\n\r\n`)).toBe(5)

@@ -1,8 +1,8 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type Server, type Socket } from 'node:net'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { startHttpGateway } from '../helpers/http-gateway.ts'
 import { createMemoryNode } from '../helpers/memory-node.ts'
+import { collectSockets } from '../helpers/sockets.ts'
 
 /** What was decided is asked once more in the turn in which the last byte goes to the Email API. */
 
@@ -99,18 +99,12 @@ test('a body that is on its way when its token is deleted never arrives whole', 
 })
 
 test('the last question comes when no more than the end of a body is left to write', async () => {
-  let socket: Socket | undefined
-  const onSocket = (message: unknown) => {
-    const opened = (message as { socket: Socket }).socket
-    opened.on('connect', () => {
-      if (upstream.url.endsWith(`:${opened.remotePort}`)) socket = opened
-    })
-  }
-  subscribe('net.client.socket', onSocket)
-  onTestFinished(() => void unsubscribe('net.client.socket', onSocket))
+  const sockets = collectSockets()
+  const toUpstream = () => sockets.find(({ remotePort }) => upstream.url.endsWith(`:${remotePort}`))
   const { mayDecide } = node.trust
   let written = 0
   node.trust.mayDecide = () => {
+    const socket = toUpstream()
     written = socket === undefined ? 0 : socket.bytesWritten - socket.writableLength
     return mayDecide()
   }

@@ -306,7 +306,7 @@ guarantee(
     expect(fields.sort()).toEqual([...told.fields].sort())
     // And another request goes out behind it only where one would have.
     // How long that is kept, the final one says; to undici, any.
-    if (told.reusableFor > 2 && !/^keep-alive:/im.test(interimsOf(asked.bytes))) {
+    if (told.reusableSeconds > 2 && !/^keep-alive:/im.test(interimsOf(asked.bytes))) {
       expect(theirs.isKept).toBe(true)
     }
   },

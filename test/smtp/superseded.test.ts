@@ -1,10 +1,10 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createMemoryNode } from '../helpers/memory-node.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
 import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
+import { collectSockets } from '../helpers/sockets.ts'
 
 /** What was decided is asked once more in the turn in which each step goes to the relay. */
 
@@ -83,20 +83,9 @@ test('a token deleted while its message streams never gets to the final dot', as
   expect(relay.messages).toEqual([])
 })
 
-/** Every socket that this process opens or accepts from now on. */
-function collectSockets(): readonly Socket[] {
-  const sockets: Socket[] = []
-  const collect = (message: unknown) => void sockets.push((message as { socket: Socket }).socket)
-  for (const channel of ['net.client.socket', 'net.server.socket']) {
-    subscribe(channel, collect)
-    onTestFinished(() => void unsubscribe(channel, collect))
-  }
-  return sockets
-}
-
 test('a token deleted while a relay that reads no more holds up the end of its message never gets to the final dot', async () => {
   const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
-  const sockets = collectSockets()
+  const sockets = collectSockets(['net.client.socket', 'net.server.socket'])
   client = await connectSmtp(gate.address)
   await client.say('EHLO client.test')
   await client.say(plain(token))

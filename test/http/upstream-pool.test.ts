@@ -1,17 +1,7 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import dns from 'node:dns'
-import { createServer, type ServerResponse } from 'node:http'
-import { type AddressInfo, connect, Socket } from 'node:net'
-import { networkInterfaces } from 'node:os'
+import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { TLSSocket } from 'node:tls'
-import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createHttpUpstream, type Forwarded, type ForwardHooks } from '../../middleware/forward.ts'
-import {
-  Superseded,
-  type UpstreamCall,
-  UpstreamTrouble,
-} from '../../middleware/upstream-connection.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { Superseded, UpstreamTrouble } from '../../middleware/upstream-connection.ts'
 import { createUpstreamPool } from '../../middleware/upstream-pool.ts'
 import {
   type BareUpstream,
@@ -20,108 +10,20 @@ import {
   until,
 } from '../helpers/bare-upstream.ts'
 import { createCertificate } from '../helpers/certificate.ts'
-import { freePort } from '../helpers/free-port.ts'
-import { startHttpGateway } from '../helpers/http-gateway.ts'
-import { createMemoryLookup } from '../helpers/memory-lookup.ts'
-import { rawHttp } from '../helpers/raw-http.ts'
+import { collectSockets } from '../helpers/sockets.ts'
+import {
+  createCall,
+  createPool,
+  good,
+  type Heard,
+  holdTime,
+  rest,
+  startPool,
+  timeoutMs,
+} from '../helpers/upstream-call.ts'
 
 /** The connections to an Email API: what is sent on them, what is taken for an answer, and when they are given up. */
 
-const timeoutMs = 5_000
-
-/** From here on, time limits pass only as the test says. */
-function holdTime() {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-}
-afterEach(() => {
-  vi.useRealTimers()
-})
-
-/** Those that are opened from here on, on the side that connects. */
-function watchSockets(): readonly Socket[] {
-  const sockets: Socket[] = []
-  const onSocket = (message: unknown) => {
-    sockets.push((message as { socket: Socket }).socket)
-  }
-  subscribe('net.client.socket', onSocket)
-  onTestFinished(() => void unsubscribe('net.client.socket', onSocket))
-  return sockets
-}
-
-interface Heard {
-  readonly status: number
-  readonly content: string
-  readonly isWhole: boolean
-  readonly error: Error | undefined
-}
-
-/** A call, and what it heard. */
-function createCall({
-  method = 'POST',
-  path = '/',
-  body = [],
-  isLast = false,
-  mayFinish = () => true,
-}: {
-  method?: string
-  path?: string
-  body?: readonly Buffer[]
-  isLast?: boolean
-  mayFinish?: () => boolean
-} = {}) {
-  let status = 0
-  let content = ''
-  const over = Promise.withResolvers<Heard>()
-  const length = body.reduce((sum, piece) => sum + piece.length, 0)
-  const call: UpstreamCall = {
-    method,
-    head: `${method} ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`,
-    body,
-    isLast,
-    connection: undefined,
-    mayFinish,
-    answered(told) {
-      status = told
-    },
-    data(piece) {
-      content += piece.toString('latin1')
-      return true
-    },
-    end(last) {
-      content += last?.toString('latin1') ?? ''
-      over.resolve({ status, content, isWhole: true, error: undefined })
-    },
-    fail(error) {
-      over.resolve({ status, content, isWhole: false, error })
-    },
-  }
-  return { call, over: over.promise, status: () => status, content: () => content }
-}
-
-/** A whole turn of the event loop, and what is left of this one. */
-async function rest() {
-  for (let turn = 0; turn < 3; turn++) await nextTurn()
-}
-
-function createPool(upstream: Pick<BareUpstream, 'port'>) {
-  const pool = createUpstreamPool({ host: '127.0.0.1', port: upstream.port }, timeoutMs)
-  /** One call from beginning to end, and the rest that its connection has to have. */
-  async function ask(options: Parameters<typeof createCall>[0] = {}) {
-    const { call, over } = createCall(options)
-    pool.call(call)
-    const heard = await over
-    await rest()
-    return heard
-  }
-  return { ...pool, ask }
-}
-
-async function startPool() {
-  const upstream = await startBareUpstream()
-  return { upstream, pool: createPool(upstream) }
-}
-
-const good = { status: 200, content: '{}', isWhole: true, error: undefined }
 const large = () => Array.from({ length: 64 }, () => Buffer.alloc(1024 * 1024, 'x'))
 
 describe('a connection is used again', () => {
@@ -234,7 +136,7 @@ describe('a connection is not used again, though the upstream leaves it open', (
   })
 
   test('after a request of which some is not taken yet', async () => {
-    const sockets = watchSockets()
+    const sockets = collectSockets()
     const { upstream, pool } = await startPool()
     const { call, over } = createCall()
     pool.call(call)
@@ -407,7 +309,7 @@ describe('a decision that holds no more', () => {
     ['a piece, and an empty one behind it', { body: [Buffer.alloc(20_000, 'x'), Buffer.alloc(0)] }],
     ['a long head and nothing else', { path: `/${'x'.repeat(20_000)}` }],
     ['a long head and nothing in two pieces', { body: [Buffer.alloc(0), Buffer.alloc(0)] }],
-  ])('keeps the end of %s back', async (_name, options) => {
+  ])('sends no whole request of %s', async (_name, options) => {
     const { upstream, pool } = await startPool()
     const heard = await pool.ask({ ...options, mayFinish: () => false })
     expect(heard.error).toBeInstanceOf(Superseded)
@@ -522,8 +424,17 @@ describe('of more calls than there may be connections', () => {
 })
 
 describe('closing', () => {
-  test('is over at once where nothing is under way', async () => {
+  test.each([
+    ['', goodAnswer],
+    [
+      ', however long its connection may be kept',
+      goodAnswer.replace('\r\n\r\n', '\r\nKeep-Alive: timeout=600\r\n\r\n'),
+    ],
+  ])('is over at once where nothing is under way%s', async (_name, answer) => {
+    // No tick helps.
+    holdTime()
     const { upstream, pool } = await startPool()
+    upstream.answer = (socket) => socket.write(answer)
     await createPool(upstream).close()
     await pool.ask()
     await pool.close()
@@ -657,7 +568,7 @@ describe('an upstream is given up when for so long nothing comes', () => {
       'X: yyyyyyyyy',
     ],
   ])('but bytes that say nothing yet, %s', async (_name, start, slowly) => {
-    const sockets = watchSockets()
+    const sockets = collectSockets()
     holdTime()
     const { upstream, pool } = await startPool()
     upstream.answer = (socket) => void (start !== '' && socket.write(start))
@@ -736,7 +647,7 @@ describe('an upstream is given up when for so long nothing comes', () => {
   })
 
   test('and not before: a body that is read slowly arrives whole', async () => {
-    const sockets = watchSockets()
+    const sockets = collectSockets()
     holdTime()
     const { upstream, pool } = await startPool()
     let isHere = false
@@ -777,505 +688,4 @@ describe('an upstream is given up when for so long nothing comes', () => {
     }
     expect(await over).toMatchObject({ content: 'x'.repeat(12), isWhole: true })
   })
-})
-
-/** Clients in front of `createHttpUpstream`, which is asked for whatever they ask for. */
-async function startForwarder(origin: string, more: { ca?: string } = {}) {
-  const upstream = createHttpUpstream({ origin, basePath: '', timeoutMs, ...more })
-  const responses: ServerResponse[] = []
-  const forwarded: Forwarded[] = []
-  const broken: Error[] = []
-  let isHeld = false
-  const held: (() => void)[] = []
-  const server = createServer((incoming, outgoing) => {
-    responses.push(outgoing)
-    const forward = () =>
-      upstream
-        .forward(
-          { method: incoming.method ?? '', path: incoming.url ?? '', headers: [], body: [] },
-          outgoing,
-          {
-            mayFinish: () => true,
-            answerHeaders: (fields) =>
-              [...fields].filter((_, i, all) => !isFraming(all[i - (i % 2)])),
-            broken(error) {
-              broken.push(error)
-              outgoing.destroy()
-            },
-          },
-        )
-        .then((how) => {
-          forwarded.push(how)
-          if (how !== 'done') outgoing.writeHead(how === 'superseded' ? 503 : 502).end()
-        })
-    if (isHeld) held.push(() => void forward())
-    else void forward()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  /** A client that reads nothing beyond what comes before it is paused. */
-  function open(path = '/') {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => {})
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
-    return socket
-  }
-  return {
-    ...{ url: `http://127.0.0.1:${port}`, upstream, responses, forwarded, broken, open },
-    hold() {
-      isHeld = true
-    },
-    letGo() {
-      isHeld = false
-      for (const forward of held.splice(0)) forward()
-    },
-  }
-}
-const isFraming = (name = '') => name === 'transfer-encoding' || name === 'connection'
-
-describe('the client', () => {
-  const text = 'x'.repeat(100_000)
-  test.each([
-    ['with a length', `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`],
-    [
-      'in chunks',
-      `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${text.length.toString(16)}\r\n${text}\r\n0\r\nX: y\r\n\r\n`,
-    ],
-    ['until the connection ends', `HTTP/1.1 200 OK\r\n\r\n${text}`],
-    ['until the connection of HTTP/1.0 ends', `HTTP/1.0 200 OK\r\n\r\n${text}`],
-  ])('gets content %s', async (_name, answer) => {
-    const upstream = await startBareUpstream()
-    upstream.answer = (socket) => socket.end(answer)
-    const { url } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const answered = await fetch(url)
-    expect(answered.status).toBe(200)
-    expect(await answered.text()).toBe(text)
-  })
-
-  test.each([
-    ['in content with a length', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'],
-    ['in a chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf'],
-    ['between chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
-    [
-      'by a chunk that is malformed',
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nx\r\n',
-    ],
-    [
-      'by a trailer that is malformed',
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX : y\r\n\r\n',
-    ],
-  ])('sees an answer broken off that is broken off %s', async (_name, answer) => {
-    const upstream = await startBareUpstream()
-    upstream.answer = (socket) => socket.end(answer)
-    const { url, broken } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    await expect(fetch(url).then((answered) => answered.text())).rejects.toThrow()
-    expect(broken).toHaveLength(1)
-  })
-
-  test('sees one broken off that ends with a reset, where its end would have made it whole', async () => {
-    const upstream = await startBareUpstream()
-    upstream.answer = (socket) => socket.write('HTTP/1.1 200 OK\r\n\r\nhalf')
-    const { url, responses, broken } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const asked = fetch(url).then((answered) => answered.text())
-    const failed = expect(asked).rejects.toThrow()
-    await until(() => responses[0]?.headersSent === true)
-    upstream.connections[0]?.resetAndDestroy()
-    await failed
-    expect(broken).toHaveLength(1)
-  })
-
-  test('who has left before the request could be made leaves it unmade', async () => {
-    const upstream = await startBareUpstream()
-    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    forwarder.hold()
-    const client = forwarder.open()
-    await until(() => forwarder.responses.length === 1)
-    client.destroy()
-    await until(() => forwarder.responses[0]?.destroyed === true)
-    forwarder.letGo()
-    await until(() => forwarder.forwarded.length === 1)
-    expect(forwarder.forwarded).toEqual(['done'])
-    await forwarder.upstream.close()
-    expect(upstream.connections).toHaveLength(0)
-  })
-
-  test('who leaves while it waits for a connection leaves it unmade', async () => {
-    const upstream = await startBareUpstream()
-    const held: Socket[] = []
-    upstream.answer = (socket) => void held.push(socket)
-    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const first = Array.from({ length: 256 }, () => forwarder.open())
-    await until(() => held.length === 256)
-    const client = forwarder.open('/left')
-    await until(() => forwarder.responses.length === 257)
-    client.destroy()
-    await until(() => forwarder.forwarded.length === 1)
-    for (const socket of held) socket.write(goodAnswer)
-    await until(() => forwarder.forwarded.length === 257)
-    await forwarder.upstream.close()
-    expect(upstream.seen.filter(({ head }) => head.includes('/left'))).toEqual([])
-    for (const socket of first) socket.destroy()
-  })
-
-  test('who leaves in the middle of an answer ends the connection that it comes over', async () => {
-    const upstream = await startBareUpstream()
-    upstream.answer = (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
-    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const client = forwarder.open()
-    await new Promise((resolve) => client.once('data', resolve))
-    client.destroy()
-    await until(() => upstream.openCount() === 0)
-    expect(forwarder.forwarded).toEqual(['done'])
-  })
-
-  test('who reads slowly is waited for, and no more is held for it than a little', async () => {
-    holdTime()
-    const total = 100 * 1024 * 1024
-    const upstream = await startBareUpstream()
-    const piece = Buffer.alloc(256 * 1024, 'x')
-    let left = total
-    upstream.answer = (socket) => {
-      function write() {
-        while (left > 0) {
-          left -= piece.length
-          if (!socket.write(piece)) return
-        }
-      }
-      socket.on('drain', write)
-      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`)
-      write()
-    }
-    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const client = forwarder.open()
-    let received = 0
-    client.on('data', (bytes) => {
-      received += bytes.length
-    })
-    client.once('data', () => client.pause())
-    await until(() => received > 0)
-    // Until all that lies between the two is full.
-    for (let turns = 0, before = left; turns < 200; turns += 1) {
-      await nextTurn()
-      if (left < before) turns = 0
-      before = left
-    }
-    const [response] = forwarder.responses
-    expect(left).toBeGreaterThan(0)
-    expect((response?.writableLength ?? 0) + (response?.socket?.writableLength ?? 0)).toBeLessThan(
-      2 * 1024 * 1024,
-    )
-    vi.advanceTimersByTime(20 * timeoutMs)
-    await nextTurn()
-    client.resume()
-    await until(() => received > total)
-    await until(() => forwarder.forwarded.length === 1)
-    expect(forwarder.broken).toEqual([])
-  })
-
-  test('who reads slowly costs no more for an answer in many small chunks', async () => {
-    const upstream = await startBareUpstream()
-    upstream.answer = (socket) =>
-      socket.end(
-        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(200_000)}0\r\n\r\n`,
-      )
-    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const warnings: string[] = []
-    const onWarning = (warning: Error) => void warnings.push(warning.message)
-    process.on('warning', onWarning)
-    onTestFinished(() => void process.off('warning', onWarning))
-    const answered = await fetch(forwarder.url)
-    expect(await answered.text()).toBe('x'.repeat(200_000))
-    expect(warnings).toEqual([])
-    expect(forwarder.responses[0]?.listenerCount('drain')).toBeLessThanOrEqual(1)
-  })
-})
-
-const token = '4c2446b6e0f911ec94870a58a9feac02'
-
-/** The whole gate, with routes that let anything through. */
-async function startGate(
-  origin: string,
-  upstreamCa?: string,
-  operatorHeaders: readonly (readonly [string, string])[] = [],
-) {
-  const lookup = createMemoryLookup()
-  lookup.allow(token, ['example.com'])
-  const methods = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'DELETE']
-  const gate = await startHttpGateway(lookup, origin, {
-    routes: methods.map((method) => ({ method, path: '/api/any', check: 'authenticated' })),
-    upstreamTimeoutMs: timeoutMs,
-    operatorHeaders,
-    ...(upstreamCa === undefined ? {} : { upstreamCa }),
-  })
-  onTestFinished(() => gate.close(1))
-  const ask = (method = 'POST', body?: string) =>
-    fetch(`${gate.url}/api/any`, {
-      method,
-      headers: { authorization: `Bearer ${token}` },
-      ...(body === undefined ? {} : { body }),
-    })
-  const failure = () => gate.logged.find(({ event }) => event === 'upstream_failed')
-  return { ...gate, ask, failure }
-}
-
-describe('a request', () => {
-  test.each(['GET', 'HEAD', 'DELETE', 'OPTIONS'])(
-    'of %s without content says nothing of its length',
-    async (method) => {
-      const upstream = await startBareUpstream()
-      const gate = await startGate(`http://127.0.0.1:${upstream.port}`)
-      expect((await gate.ask(method)).status).toBe(200)
-      expect(upstream.seen[0]?.head).toMatch(new RegExp(`^${method} /api/any HTTP/1\\.1\r\n`))
-      expect(upstream.seen[0]?.head).not.toMatch(/^(?:content-length|transfer-encoding):/im)
-    },
-  )
-
-  test.each(['GET', 'DELETE'])(
-    'of %s with content, which may be taken for another one, is the last on its connection',
-    async (method) => {
-      const upstream = await startBareUpstream()
-      const gate = await startGate(`http://127.0.0.1:${upstream.port}`)
-      const hidden = 'POST /api/send HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n'
-      await rawHttp(
-        gate.url,
-        `${method} /api/any HTTP/1.1\r\nHost: a\r\nApi-Token: ${token}\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`,
-      )
-      await rest()
-      expect((await gate.ask('GET')).status).toBe(200)
-      expect(upstream.seen[0]?.head).toMatch(/^Connection: close\r$/m)
-      expect(upstream.connections).toHaveLength(2)
-    },
-  )
-
-  test('goes to the host that the operator names, and to no other', async () => {
-    const upstream = await startBareUpstream()
-    const gate = await startGate(`http://127.0.0.1:${upstream.port}`, undefined, [
-      ['Host', 'api.internal'],
-      ['X-Key', '1'],
-    ])
-    expect((await gate.ask('GET')).status).toBe(200)
-    expect(upstream.seen[0]?.head.match(/^Host: .*$/gim)).toEqual(['Host: api.internal'])
-    expect(upstream.seen[0]?.head).toContain('X-Key: 1\r\n')
-  })
-
-  test.each(['POST', 'PUT'])('of %s without content says so', async (method) => {
-    const upstream = await startBareUpstream()
-    const gate = await startGate(`http://127.0.0.1:${upstream.port}`)
-    expect((await gate.ask(method)).status).toBe(200)
-    expect(upstream.seen[0]?.head).toMatch(/^Content-Length: 0\r$/m)
-  })
-
-  test('says the length of its content, and where it goes', async () => {
-    const upstream = await startBareUpstream()
-    const gate = await startGate(`http://127.0.0.1:${upstream.port}/base`)
-    expect((await gate.ask('PUT', 'Zürich')).status).toBe(200)
-    const [seen] = upstream.seen
-    expect(seen?.head).toMatch(/^PUT \/base\/api\/any HTTP\/1\.1\r\n/)
-    expect(seen?.head).toMatch(new RegExp(`^Host: 127\\.0\\.0\\.1:${upstream.port}\r$`, 'm'))
-    expect(seen?.head.match(/^content-length: .*$/gim)).toEqual(['Content-Length: 7'])
-    expect(seen?.head).not.toMatch(/^transfer-encoding:/im)
-    expect(Buffer.from(seen?.body ?? '', 'latin1').toString()).toBe('Zürich')
-  })
-})
-
-test.each(['a\r\nX: y', 'a\nb', 'a\rb', 'a\0b', 'a\x7fb', 'a\u0100b'])(
-  'a field with the value %j is never written',
-  async (value) => {
-    const upstream = await startBareUpstream()
-    const { forward, close } = createHttpUpstream({
-      origin: `http://127.0.0.1:${upstream.port}`,
-      ...{ basePath: '', timeoutMs },
-    })
-    const request = { method: 'GET', path: '/', headers: ['X', value], body: [] }
-    await expect(forward(request, {} as ServerResponse, {} as ForwardHooks)).rejects.toThrow(/X/)
-    await close()
-    expect(upstream.connections).toHaveLength(0)
-  },
-)
-
-describe('a gate tells its client', () => {
-  test.each([
-    ['no HTTP', '220 mail.test ESMTP\r\n', 502],
-    [
-      'another protocol',
-      'HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n',
-      502,
-    ],
-    ['a malformed field', 'HTTP/1.1 200 OK\r\nX : y\r\nContent-Length: 2\r\n\r\n{}', 502],
-    ['407', 'HTTP/1.1 407 x\r\nContent-Length: 100000\r\n\r\n{}', 502],
-    ['an interim answer, and another', `HTTP/1.1 100 x\r\n\r\n${goodAnswer}`, 200],
-    ['429', 'HTTP/1.1 429 x\r\nContent-Length: 2\r\n\r\n{}', 429],
-  ])('what came of %s', async (_name, answer, status) => {
-    const upstream = await startBareUpstream()
-    upstream.answer = (socket) => socket.write(answer)
-    const gate = await startGate(`http://127.0.0.1:${upstream.port}`)
-    const answered = await gate.ask()
-    expect(answered.status).toBe(status)
-    await answered.text()
-    upstream.answer = (socket) => socket.write(goodAnswer)
-    expect((await gate.ask()).status).toBe(200)
-    expect(upstream.connections).toHaveLength(status === 502 ? 2 : 1)
-  })
-
-  test('504 where the upstream is silent, and where it does not read', async () => {
-    holdTime()
-    const upstream = await startBareUpstream()
-    let isHere = false
-    upstream.onHead = () => {
-      isHere = true
-      return false
-    }
-    const gate = await startGate(`http://127.0.0.1:${upstream.port}`)
-    for (const body of ['x', 'x'.repeat(40 * 1024 * 1024)]) {
-      isHere = false
-      const asked = gate.ask('POST', body)
-      await until(() => isHere)
-      // What is under way in the gate goes out as far as it can.
-      for (let turn = 0; turn < 100; turn++) await nextTurn()
-      vi.advanceTimersByTime(2 * timeoutMs)
-      expect((await asked).status).toBe(504)
-    }
-    expect(gate.failure()).toMatchObject({ failure: 'timeout' })
-  })
-
-  test('by breaking off where the upstream falls silent in the middle', async () => {
-    holdTime()
-    const upstream = await startBareUpstream()
-    upstream.answer = (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
-    const gate = await startGate(`http://127.0.0.1:${upstream.port}`)
-    const answered = await gate.ask()
-    vi.advanceTimersByTime(2 * timeoutMs)
-    await expect(answered.text()).rejects.toThrow()
-    expect(gate.failure()).toMatchObject({
-      failure: 'misbehaved',
-      error: expect.stringMatching(/in time/),
-    })
-  })
-
-  test('502 where nobody listens, and its log why, for each address', async () => {
-    const port = await freePort()
-    const gate = await startGate(`http://127.0.0.1:${port}`)
-    expect((await gate.ask()).status).toBe(502)
-    expect(gate.failure()).toMatchObject({
-      failure: 'unreachable',
-      upstream: `http://127.0.0.1:${port}`,
-      error: `connect ECONNREFUSED 127.0.0.1:${port}`,
-    })
-  })
-
-  test('502 where a name stands for several addresses and nobody listens at any, and its log names them', async () => {
-    const port = await freePort()
-    giveBoth('upstream.test')
-    const gate = await startGate(`http://upstream.test:${port}`)
-    expect((await gate.ask()).status).toBe(502)
-    const { failure, error } = gate.failure() ?? {}
-    expect(failure).toBe('unreachable')
-    for (const address of both) expect(error).toContain(`${address.address}:${port}`)
-  })
-
-  test('200 where one of several addresses answers', async () => {
-    const upstream = await startBareUpstream({ host: both[1]?.address ?? '' })
-    giveBoth('upstream.test')
-    const gate = await startGate(`http://upstream.test:${upstream.port}`)
-    expect((await gate.ask()).status).toBe(200)
-  })
-
-  test('502 where a name is nobody, and its log says so', async () => {
-    const gate = await startGate('http://nobody.invalid')
-    expect((await gate.ask()).status).toBe(502)
-    expect(gate.failure()).toMatchObject({
-      failure: 'unreachable',
-      error: expect.stringContaining('nobody.invalid'),
-    })
-  })
-})
-
-/** Two addresses of this machine. */
-const both = [
-  { address: '127.0.0.2', family: 4 },
-  { address: '127.0.0.3', family: 4 },
-]
-/** Lets the name stand for them. */
-function giveBoth(name: string) {
-  const { lookup } = dns
-  const spy = vi.spyOn(dns, 'lookup').mockImplementation(((asked: string, ...rest: unknown[]) => {
-    if (asked !== name) return (lookup as (...all: unknown[]) => void)(asked, ...rest)
-    const callback = rest.at(-1) as (error: null, all: typeof both) => void
-    callback(null, both)
-  }) as never)
-  onTestFinished(() => spy.mockRestore())
-}
-
-describe('over TLS', () => {
-  async function startTls(name?: string) {
-    const certificate = createCertificate(name)
-    const upstream = await startBareUpstream({ certificate })
-    return { upstream, ca: certificate.cert }
-  }
-
-  test('an upstream is believed that the own authority vouches for, by name and by address', async () => {
-    const { upstream, ca } = await startTls()
-    for (const host of ['localhost', '127.0.0.1']) {
-      const gate = await startGate(`https://${host}:${upstream.port}`, ca)
-      expect((await gate.ask()).status).toBe(200)
-    }
-  })
-
-  test.each([
-    ['that has another name', 'other.test', true],
-    ['that nobody vouches for', 'localhost', false],
-  ])('an upstream %s gets no request', async (_name, name, isTrusted) => {
-    const { upstream, ca } = await startTls(name)
-    const gate = await startGate(`https://localhost:${upstream.port}`, isTrusted ? ca : undefined)
-    for (let i = 0; i < 2; i++) expect((await gate.ask()).status).toBe(502)
-    expect(gate.failure()).toMatchObject({
-      failure: 'unreachable',
-      error: expect.stringMatching(isTrusted ? /altnames/ : /self-signed/),
-    })
-    expect(upstream.seen).toEqual([])
-  })
-
-  test('an upstream that speaks none gets no request, and neither does one that speaks it unasked', async () => {
-    const plain = await startBareUpstream()
-    plain.onHead = () => true
-    const gate = await startGate(`https://127.0.0.1:${plain.port}`)
-    const asked = gate.ask()
-    await until(() => plain.connections.length === 1)
-    plain.connections[0]?.write(goodAnswer)
-    expect((await asked).status).toBe(502)
-    const { upstream } = await startTls()
-    const inClear = await startGate(`http://127.0.0.1:${upstream.port}`)
-    expect((await inClear.ask()).status).toBe(502)
-    expect([...plain.seen, ...upstream.seen]).toEqual([])
-  })
-
-  test('a later connection resumes the session of an earlier one', async () => {
-    const { upstream, ca } = await startTls()
-    upstream.answer = (socket) =>
-      socket.write(goodAnswer.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))
-    const gate = await startGate(`https://localhost:${upstream.port}`, ca)
-    for (let i = 0; i < 3; i++) expect((await gate.ask()).status).toBe(200)
-    const isReused = upstream.connections.map((socket) => (socket as TLSSocket).isSessionReused())
-    expect(isReused).toEqual([false, true, true])
-  })
-})
-
-test('an upstream may have an IPv6 address', async () => {
-  const hasIPv6 = Object.values(networkInterfaces()).some((all) =>
-    all?.some(({ address }) => address === '::1'),
-  )
-  if (hasIPv6) {
-    const upstream = await startBareUpstream({ host: '::1' })
-    const gate = await startGate(`http://[::1]:${upstream.port}`)
-    expect((await gate.ask()).status).toBe(200)
-    expect(upstream.seen[0]?.head).toContain(`\r\nHost: [::1]:${upstream.port}\r\n`)
-  } else {
-    const gate = await startGate('http://[::1]:9')
-    expect((await gate.ask()).status).toBe(502)
-    expect(gate.failure()).toMatchObject({ error: expect.stringContaining('::1:9') })
-  }
 })

@@ -1,0 +1,18 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import { onTestFinished } from 'vitest'
+
+type SocketChannel = 'net.client.socket' | 'net.server.socket'
+
+/** Every socket that this process opens, or accepts too, from now on. */
+export function collectSockets(
+  channels: readonly SocketChannel[] = ['net.client.socket'],
+): readonly Socket[] {
+  const sockets: Socket[] = []
+  const collect = (message: unknown) => void sockets.push((message as { socket: Socket }).socket)
+  for (const channel of channels) {
+    subscribe(channel, collect)
+    onTestFinished(() => void unsubscribe(channel, collect))
+  }
+  return sockets
+}

@@ -1,0 +1,224 @@
+import { createServer, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { createHttpUpstream, type Forwarded } from '../../middleware/forward.ts'
+import { goodAnswer, startBareUpstream, until } from '../helpers/bare-upstream.ts'
+import { holdTime, timeoutMs } from '../helpers/upstream-call.ts'
+
+/** What becomes of an Email API's answer on its way into the client's. */
+
+/** Clients in front of `createHttpUpstream`, which is asked for whatever they ask for. */
+async function startForwarder(origin: string, more: { ca?: string } = {}) {
+  const upstream = createHttpUpstream({ origin, basePath: '', timeoutMs, ...more })
+  const responses: ServerResponse[] = []
+  const forwarded: Forwarded[] = []
+  const broken: Error[] = []
+  let isHeld = false
+  const held: (() => void)[] = []
+  const server = createServer((incoming, outgoing) => {
+    responses.push(outgoing)
+    const forward = () =>
+      upstream
+        .forward(
+          { method: incoming.method ?? '', path: incoming.url ?? '', headers: [], body: [] },
+          outgoing,
+          {
+            mayFinish: () => true,
+            answerHeaders: (fields) =>
+              [...fields].filter((_, i, all) => !isFraming(all[i - (i % 2)])),
+            broken(error) {
+              broken.push(error)
+              outgoing.destroy()
+            },
+          },
+        )
+        .then((how) => {
+          forwarded.push(how)
+          if (how !== 'done') outgoing.writeHead(how === 'superseded' ? 503 : 502).end()
+        })
+    if (isHeld) held.push(() => void forward())
+    else void forward()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  /** A client that reads nothing beyond what comes before it is paused. */
+  function open(path = '/') {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    return socket
+  }
+  return {
+    ...{ url: `http://127.0.0.1:${port}`, upstream, responses, forwarded, broken, open },
+    hold() {
+      isHeld = true
+    },
+    letGo() {
+      isHeld = false
+      for (const forward of held.splice(0)) forward()
+    },
+  }
+}
+const isFraming = (name = '') => name === 'transfer-encoding' || name === 'connection'
+
+describe('the client', () => {
+  const text = 'x'.repeat(100_000)
+  test.each([
+    ['with a length', `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`],
+    [
+      'in chunks',
+      `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${text.length.toString(16)}\r\n${text}\r\n0\r\nX: y\r\n\r\n`,
+    ],
+    ['until the connection ends', `HTTP/1.1 200 OK\r\n\r\n${text}`],
+    ['until the connection of HTTP/1.0 ends', `HTTP/1.0 200 OK\r\n\r\n${text}`],
+  ])('gets content %s', async (_name, answer) => {
+    const upstream = await startBareUpstream()
+    upstream.answer = (socket) => socket.end(answer)
+    const { url } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const answered = await fetch(url)
+    expect(answered.status).toBe(200)
+    expect(await answered.text()).toBe(text)
+  })
+
+  test.each([
+    ['in content with a length', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'],
+    ['in a chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf'],
+    ['between chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
+    [
+      'by a chunk that is malformed',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nx\r\n',
+    ],
+    [
+      'by a trailer that is malformed',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX : y\r\n\r\n',
+    ],
+  ])('sees an answer broken off that is broken off %s', async (_name, answer) => {
+    const upstream = await startBareUpstream()
+    upstream.answer = (socket) => socket.end(answer)
+    const { url, broken } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    await expect(fetch(url).then((answered) => answered.text())).rejects.toThrow()
+    expect(broken).toHaveLength(1)
+  })
+
+  test('sees one broken off that ends with a reset, where its end would have made it whole', async () => {
+    const upstream = await startBareUpstream()
+    upstream.answer = (socket) => socket.write('HTTP/1.1 200 OK\r\n\r\nhalf')
+    const { url, responses, broken } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const asked = fetch(url).then((answered) => answered.text())
+    const failed = expect(asked).rejects.toThrow()
+    await until(() => responses[0]?.headersSent === true)
+    upstream.connections[0]?.resetAndDestroy()
+    await failed
+    expect(broken).toHaveLength(1)
+  })
+
+  test('who has left before the request could be made leaves it unmade', async () => {
+    const upstream = await startBareUpstream()
+    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    forwarder.hold()
+    const client = forwarder.open()
+    await until(() => forwarder.responses.length === 1)
+    client.destroy()
+    await until(() => forwarder.responses[0]?.destroyed === true)
+    forwarder.letGo()
+    await until(() => forwarder.forwarded.length === 1)
+    expect(forwarder.forwarded).toEqual(['done'])
+    await forwarder.upstream.close()
+    expect(upstream.connections).toHaveLength(0)
+  })
+
+  test('who leaves while it waits for a connection leaves it unmade', async () => {
+    const upstream = await startBareUpstream()
+    const held: Socket[] = []
+    upstream.answer = (socket) => void held.push(socket)
+    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const first = Array.from({ length: 256 }, () => forwarder.open())
+    await until(() => held.length === 256)
+    const client = forwarder.open('/left')
+    await until(() => forwarder.responses.length === 257)
+    client.destroy()
+    await until(() => forwarder.forwarded.length === 1)
+    for (const socket of held) socket.write(goodAnswer)
+    await until(() => forwarder.forwarded.length === 257)
+    await forwarder.upstream.close()
+    expect(upstream.seen.filter(({ head }) => head.includes('/left'))).toEqual([])
+    for (const socket of first) socket.destroy()
+  })
+
+  test('who leaves in the middle of an answer ends the connection that it comes over', async () => {
+    const upstream = await startBareUpstream()
+    upstream.answer = (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
+    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const client = forwarder.open()
+    await new Promise((resolve) => client.once('data', resolve))
+    client.destroy()
+    await until(() => upstream.openCount() === 0)
+    expect(forwarder.forwarded).toEqual(['done'])
+  })
+
+  test('who reads slowly is waited for, and no more is held for it than a little', async () => {
+    holdTime()
+    const total = 100 * 1024 * 1024
+    const upstream = await startBareUpstream()
+    const piece = Buffer.alloc(256 * 1024, 'x')
+    let left = total
+    upstream.answer = (socket) => {
+      function write() {
+        while (left > 0) {
+          left -= piece.length
+          if (!socket.write(piece)) return
+        }
+      }
+      socket.on('drain', write)
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`)
+      write()
+    }
+    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const client = forwarder.open()
+    let received = 0
+    client.on('data', (bytes) => {
+      received += bytes.length
+    })
+    client.once('data', () => client.pause())
+    await until(() => received > 0)
+    // Until all that lies between the two is full.
+    for (let turns = 0, before = left; turns < 200; turns += 1) {
+      await nextTurn()
+      if (left < before) turns = 0
+      before = left
+    }
+    const [response] = forwarder.responses
+    expect(left).toBeGreaterThan(0)
+    expect((response?.writableLength ?? 0) + (response?.socket?.writableLength ?? 0)).toBeLessThan(
+      2 * 1024 * 1024,
+    )
+    vi.advanceTimersByTime(20 * timeoutMs)
+    await nextTurn()
+    client.resume()
+    await until(() => received > total)
+    await until(() => forwarder.forwarded.length === 1)
+    expect(forwarder.broken).toEqual([])
+  })
+
+  test('who reads slowly costs no more for an answer in many small chunks', async () => {
+    const upstream = await startBareUpstream()
+    upstream.answer = (socket) =>
+      socket.end(
+        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(200_000)}0\r\n\r\n`,
+      )
+    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const warnings: string[] = []
+    const onWarning = (warning: Error) => void warnings.push(warning.message)
+    process.on('warning', onWarning)
+    onTestFinished(() => void process.off('warning', onWarning))
+    const answered = await fetch(forwarder.url)
+    expect(await answered.text()).toBe('x'.repeat(200_000))
+    expect(warnings).toEqual([])
+    expect(forwarder.responses[0]?.listenerCount('drain')).toBeLessThanOrEqual(1)
+  })
+})
