@@ -3,11 +3,11 @@ import type { UpstreamFailure } from './challenge.ts'
 import {
   byteLength,
   Superseded,
-  type UpstreamAddress,
   type UpstreamCall,
   UpstreamTrouble,
 } from './upstream-connection.ts'
 import { createUpstreamPool } from './upstream-pool.ts'
+import type { UpstreamAddress } from './upstream-socket.ts'
 
 /** One request to an Email API, decided and ready to be written. */
 export interface UpstreamRequest {
@@ -40,7 +40,7 @@ export interface HttpUpstreamOptions {
   readonly origin: string
   readonly basePath: string
   readonly timeoutMs: number
-  /** PEM certificates to trust besides the system's. */
+  /** PEM certificates to trust instead of the system's. */
   readonly ca?: string | undefined
 }
 

@@ -1,22 +1,6 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { AnswerProblem } from './answer-fields.ts'
 import { createAnswerReader } from './answer-reader.ts'
-
-/** Where an Email API is. */
-export interface UpstreamAddress {
-  readonly host: string
-  readonly port: number
-  /** Left out: in the clear. */
-  readonly tls?: UpstreamTls | undefined
-}
-
-export interface UpstreamTls {
-  /** PEM certificates to trust besides the system's. */
-  readonly ca?: string | undefined
-  /** Of the latest handshake: the next one resumes it. */
-  session?: Buffer | undefined
-}
+import { openSocket, type UpstreamAddress } from './upstream-socket.ts'
 
 export type ConnectionFailure = 'unreachable' | 'timeout' | 'misbehaved'
 
@@ -89,8 +73,6 @@ const oneWriteBytes = 16 * 1024
 /** A connection that the upstream is about to close is not used: the request could be lost on the way. */
 const keepAliveMarginMs = 2_000
 const maxIdleMs = 600_000
-/** In milliseconds, until the system asks whether the other side is still there. */
-const keepAliveInitialDelay = 60_000
 
 /** Connects, with a first call to make. */
 export function connectToUpstream(
@@ -124,7 +106,7 @@ export function connectToUpstream(
     end: (last) => takeCall()?.end(last),
   })
 
-  const socket = open(address)
+  const socket = openSocket(address)
   socket.on(address.tls === undefined ? 'connect' : 'secureConnect', () => {
     isConnected = true
     if (call !== undefined) start(call)
@@ -268,22 +250,6 @@ function isShort({ head, body }: UpstreamCall): boolean {
 
 export function byteLength(pieces: readonly Buffer[]): number {
   return pieces.reduce((sum, piece) => sum + piece.length, 0)
-}
-
-function open({ host, port, tls }: UpstreamAddress): Socket {
-  const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay }
-  if (tls === undefined) return connectTcp(options)
-  const { ca, session } = tls
-  const socket = connectTls({
-    ...options,
-    ...(isIP(host) === 0 && { servername: host }),
-    ...(ca !== undefined && { ca }),
-    ...(session !== undefined && { session }),
-    ALPNProtocols: ['http/1.1'],
-  })
-  return socket.on('session', (latest) => {
-    tls.session = latest
-  })
 }
 
 /** Of a connection that did not come about. */

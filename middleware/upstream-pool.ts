@@ -1,9 +1,9 @@
 import {
   connectToUpstream,
-  type UpstreamAddress,
   type UpstreamCall,
   type UpstreamConnection,
 } from './upstream-connection.ts'
+import type { UpstreamAddress } from './upstream-socket.ts'
 
 /** Connections to one upstream, kept for the next request after one is through. */
 export interface UpstreamPool {
