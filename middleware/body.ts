@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { turns } from '../src/service/turns.ts'
 
 export type BodyRead =
   | { readonly state: 'complete'; readonly chunks: readonly Buffer[] }
@@ -25,12 +26,6 @@ export interface BodyReading {
   readonly take?: ((bytes: number) => boolean) | undefined
 }
 
-/**
- * How much is read before everybody else has a turn: a fast client's bytes arrive megabytes at a time. A piece counts for
- * what looking at it costs, however small.
- */
-const turnBytes = 512 * 1024
-const pieceCost = 512
 /** A body may pause for so long, and beyond that comes at this rate at least: one byte at a time would hold a place for hours. */
 const slowGraceMs = 20_000
 const slowestBytesPerMs = 0.5
@@ -54,7 +49,6 @@ export function readBody(
     const kept = createKeptBody(declared)
     let isOver = false
     let size = 0
-    let cost = 0
     let allowedMs = slowGraceMs
     let timer: NodeJS.Timeout | undefined
 
@@ -69,10 +63,9 @@ export function readBody(
       allowedMs += earnedMs
       timer = setTimeout(checkPace, earnedMs)
     }
-    function pauseForOthers() {
-      cost = 0
+    function waitForTurn() {
       incoming.pause()
-      setImmediate(() => incoming.resume())
+      turns.wait(() => incoming.resume())
     }
 
     function finish(read: BodyRead) {
@@ -88,8 +81,7 @@ export function readBody(
       if (take?.(chunk.length) === false) return finish({ state: 'no-room' })
       kept.add(chunk)
       if (onChunk?.(chunk) === false) return finish({ state: 'stopped' })
-      cost += chunk.length + pieceCost
-      if (cost >= turnBytes) pauseForOthers()
+      if (!turns.read(chunk.length)) waitForTurn()
     }
     function onEnd() {
       finish({ state: 'complete', chunks: kept.pieces() })

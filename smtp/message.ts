@@ -3,6 +3,7 @@ import type { Clock } from '../src/clock.ts'
 import { headerSenders } from '../src/core/header-from.ts'
 import { createLineEndingGuard } from '../src/core/line-ending-guard.ts'
 import { createHeaderReader, type MessageHeader } from '../src/core/message-header.ts'
+import { turns } from '../src/service/turns.ts'
 import { messageProblemReply, SmtpRefusal, tooLarge, tooSlow } from './reply.ts'
 
 /** The bytes of a message as they come. */
@@ -91,6 +92,7 @@ export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): Pie
   let arrived: Buffer | undefined
   let received = 0
   let waitedMs = 0
+  let mayGoOn = true
   let wake = () => {}
   stream.pause()
   stream.on('data', (piece: Buffer) => {
@@ -123,11 +125,14 @@ export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): Pie
         if (piece !== undefined) {
           arrived = undefined
           received += piece.length
+          mayGoOn = turns.read(piece.length)
           return piece
         }
         if (stream.readableEnded) return undefined
         if (stream.errored) throw stream.errored
         if (stream.destroyed) throw new Error('the client left before the end of its message')
+        if (!mayGoOn) await new Promise<void>(turns.wait)
+        mayGoOn = true
         await more()
       }
     },

@@ -16,10 +16,13 @@ export function createPauseWatch(): () => WorstPauses {
 
   function look() {
     const now = readClocks()
-    const { elapsedMs, workedMs } = last ?? now
+    const since = last ?? now
+    const elapsedMs = now.elapsedMs - since.elapsedMs
+    // Time is charged to a thread in ticks of some milliseconds: one that ends in a short turn has more than that lasted.
+    const workedMs = Math.min(now.workedMs - since.workedMs, elapsedMs)
     worst = {
-      elapsedMs: Math.max(worst.elapsedMs, now.elapsedMs - elapsedMs - resolutionMs),
-      workedMs: Math.max(worst.workedMs, now.workedMs - workedMs),
+      elapsedMs: Math.max(worst.elapsedMs, elapsedMs - resolutionMs),
+      workedMs: Math.max(worst.workedMs, workedMs),
     }
     last = now
   }

@@ -286,6 +286,26 @@ test('a message that does not come is given up after a while, and nothing of it 
   expect(relay.messages).toEqual([])
 })
 
+test('everybody else has a turn while a message arrives as fast as it can be read', async () => {
+  const stream = new PassThrough({ highWaterMark: 20 * 65_536 })
+  for (let i = 0; i < 40; i++) stream.write(Buffer.alloc(65_536))
+  stream.end()
+  const pieces = piecesOf(stream, createFakeClock())
+  let inTurn = 0
+  let most = 0
+  function turn() {
+    inTurn = 0
+    if (!stream.readableEnded) setImmediate(turn)
+  }
+  turn()
+  for (let piece = await pieces.next(); piece !== undefined; piece = await pieces.next()) {
+    inTurn += piece.length
+    most = Math.max(most, inTurn)
+  }
+  expect(most).toBeGreaterThan(0)
+  expect(most).toBeLessThan(2 * 524_288)
+})
+
 test('a client whose time is over when a piece arrives is given up at once', async () => {
   const warnings: Error[] = []
   const onWarning = (warning: Error) => warnings.push(warning)
