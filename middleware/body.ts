@@ -91,7 +91,7 @@ export function readBody(
     }
     // The last one stays: a late error of a body that nobody reads any more must not end the process.
     incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
-    setImmediate(watchPace)
+    process.nextTick(watchPace)
   })
 }
 

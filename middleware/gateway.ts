@@ -25,7 +25,7 @@ import {
 import { countFields } from './content.ts'
 import { type Answer, type Exchange, openExchange, type Step, takeSteps } from './exchange.ts'
 import { createHttpUpstream, type HttpUpstream } from './forward.ts'
-import { answerHeaders, upstreamHeaders } from './headers.ts'
+import { answerHeaders, createUpstreamHeaders } from './headers.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
 
@@ -87,22 +87,23 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   const { authenticator, assertions, clock, random, log, metrics, limits = {} } = deps
   const { rate, bodyMemory, clientAddress } = limits
   const admission = createAdmission({ authenticator, ...limits })
-  const { maxBodyBytes, forbiddenStatus, operatorHeaders } = options
+  const { maxBodyBytes, forbiddenStatus } = options
+  const upstreamHeaders = createUpstreamHeaders(options.operatorHeaders)
   const match = createRouteMatcher([...sendRoutes, ...options.routes])
   const upstreams = connectUpstreams(options)
   const checks = { authenticator, admission, rate, clock, report, onFault, bodyMemory }
   const checkSend = sender({ ...checks, kind: 'send', maxBodyBytes, forbiddenStatus })
   const checkBatch = sender({ ...checks, kind: 'batch', maxBodyBytes, forbiddenStatus })
 
+  const logOf = (stage: string) => log.child({ event: 'decision', protocol: 'http', stage })
+  const logs = { auth: logOf('auth'), message: logOf('message') }
+
   function report(exchange: Exchange, stage: 'auth' | 'message', decision: Decision, ms = 0) {
     metrics.decided('http', stage, decision, ms)
     const { requestId, remoteAddress } = exchange
     const { allowed } = decision
     const about = allowed ? decision.principal : decision
-    log.info({
-      event: 'decision',
-      protocol: 'http',
-      stage,
+    logs[stage].info({
       requestId,
       allowed,
       reason: allowed ? undefined : decision.reason,
@@ -203,7 +204,6 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       protocol: clientProtocol(incoming),
       host,
       contentType: checksJson ? 'application/json' : contentType,
-      operatorHeaders,
     })
     const request = {
       method: matched.route.method,

@@ -170,16 +170,17 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
     }
   }
 
+  const logOf = (stage: string) => log.child({ event: 'decision', protocol: 'smtp', stage })
+  const logs = { auth: logOf('auth'), envelope: logOf('envelope'), message: logOf('message') }
+
   function report(...[session, stage, decision, ms]: Parameters<DecisionReport>) {
     metrics.decided('smtp', stage, decision, ms)
     const about = decision.allowed ? decision.principal : decision
-    log.info({
-      event: 'decision',
-      protocol: 'smtp',
-      stage,
+    logs[stage].info({
       requestId: session.requestId(),
       allowed: decision.allowed,
-      ...(decision.allowed ? {} : { reason: decision.reason, domain: decision.domain }),
+      reason: decision.allowed ? undefined : decision.reason,
+      domain: decision.allowed ? undefined : decision.domain,
       tokenId: about.tokenId,
       accountId: 'accountId' in about ? about.accountId : undefined,
       remoteAddress: session.remoteAddress(),

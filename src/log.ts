@@ -10,6 +10,8 @@ export interface Log {
   info(fields: LogFields): void
   warn(fields: LogFields): void
   error(fields: LogFields): void
+  /** For lines that all have these fields: they are written out once. */
+  child(fields: LogFields): Log
 }
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
