@@ -39,8 +39,13 @@ function parametersAmong(keywords: readonly string[], { args }: SMTPServerAddres
 }
 
 /** Throws `SmtpRefusal`. */
-export function mailParameters(mailFrom: SMTPServerAddress): MailParameters {
+export function mailParameters(
+  mailFrom: SMTPServerAddress,
+  { address }: EnvelopeSender,
+): MailParameters {
   const values = parametersAmong(mailKeywords, mailFrom)
+  const smtpUtf8 = values.SMTPUTF8 === true
+  if (!smtpUtf8 && !isAscii(address)) throw new SmtpRefusal(needsSmtpUtf8)
   const text = (name: string) => {
     const value = values[name]
     return typeof value === 'string' ? value : undefined
@@ -49,7 +54,7 @@ export function mailParameters(mailFrom: SMTPServerAddress): MailParameters {
   return {
     size: size === undefined ? undefined : Number(size),
     eightBit: text('BODY')?.toUpperCase() === '8BITMIME',
-    smtpUtf8: values.SMTPUTF8 === true,
+    smtpUtf8,
     ret: text('RET')?.toUpperCase(),
     envid: text('ENVID'),
   }
@@ -62,9 +67,7 @@ export function mailCommand(
   extensions: Extensions,
 ): string {
   if (eightBit && !extensions.has('8BITMIME')) throw new SmtpRefusal(needsEightBit)
-  if (smtpUtf8 ? !extensions.has('SMTPUTF8') : !isAscii(address)) {
-    throw new SmtpRefusal(needsSmtpUtf8)
-  }
+  if (smtpUtf8 && !extensions.has('SMTPUTF8')) throw new SmtpRefusal(needsSmtpUtf8)
   const parts = [`MAIL FROM:<${address}>`]
   if (size !== undefined && extensions.has('SIZE')) parts.push(`SIZE=${size}`)
   if (eightBit) parts.push('BODY=8BITMIME')

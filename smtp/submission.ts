@@ -28,11 +28,14 @@ export interface SubmissionDeps {
   readonly onUpstreamTrouble: (session: Session, error: UpstreamTrouble) => void
 }
 
-/** Between MAIL and the end of DATA: a mail transaction with the upstream, held open while the client's runs. */
+/** What the client has said between MAIL and the end of DATA. */
 interface Transaction {
-  readonly connection: UpstreamConnection
   readonly sender: EnvelopeSender
   readonly parameters: MailParameters
+  /** To tell the relay so. */
+  readonly leave: Leave
+  /** On which the same transaction is open with the relay: from the first recipient on, with whom MAIL goes out. */
+  connection: UpstreamConnection | undefined
 }
 
 /**
@@ -45,20 +48,33 @@ export function createSubmission(deps: SubmissionDeps): Handover {
 
   /** Ends the transaction without a message: after RSET, a second MAIL, or when the client is gone. */
   function abandon(session: Session) {
-    transactions.get(session)?.connection.destroy()
+    transactions.get(session)?.connection?.destroy()
     transactions.delete(session)
   }
 
+  /**
+   * The relay hears of it with the first recipient (RFC 5321 §3.3): one round trip less for each message, and no connection
+   * waits for a client that has none.
+   */
   async function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
     abandon(session)
     const { sender, leave } = await senders.envelope(session, mailFrom.address)
-    const parameters = mailParameters(mailFrom)
+    const parameters = mailParameters(mailFrom, sender)
+    transactions.set(session, { sender, parameters, leave, connection: undefined })
+  }
+
+  async function rcpt(session: Session, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
+    const transaction = transactionOf(session)
+    const { connection, parameters } = transaction
     try {
-      const connection = await openTransaction(leave, (extensions) =>
-        mailCommand(sender, parameters, extensions),
-      )
-      if (session.closed) return connection.destroy()
-      transactions.set(session, { connection, sender, parameters })
+      const reply =
+        connection === undefined
+          ? await openTransaction(transaction, rcptTo)
+          : await connection.command(rcptCommand(rcptTo, parameters, connection.extensions))
+      // The client may have left meanwhile.
+      if (session.closed) transaction.connection?.destroy()
+      // RFC 5321 §3.4: 251 is "will forward".
+      if (reply.code !== 250 && reply.code !== 251) throw new SmtpRefusal(passedOn(reply))
     } catch (error) {
       throw passedTrouble(session, error)
     }
@@ -66,47 +82,40 @@ export function createSubmission(deps: SubmissionDeps): Handover {
 
   /** A pooled connection may have died, or gone bad, unnoticed: it is replaced, once, by a new one. */
   async function openTransaction(
-    leave: Leave,
-    command: (extensions: UpstreamConnection['extensions']) => string,
-  ): Promise<UpstreamConnection> {
+    transaction: Transaction,
+    rcptTo: SMTPServerAddress,
+  ): Promise<UpstreamReply> {
     const idle = upstream.takeIdle()
     if (idle !== undefined) {
       try {
-        return await begin(idle, leave, command)
+        return await begin(idle, transaction, rcptTo)
       } catch (error) {
         if (!(error instanceof UpstreamTrouble)) throw error
       }
     }
-    return begin(await upstream.connect(), leave, command)
+    return begin(await upstream.connect(), transaction, rcptTo)
   }
 
+  /** Answers what the relay says of the recipient. */
   async function begin(
     connection: UpstreamConnection,
-    leave: Leave,
-    command: (extensions: UpstreamConnection['extensions']) => string,
-  ): Promise<UpstreamConnection> {
+    transaction: Transaction,
+    rcptTo: SMTPServerAddress,
+  ): Promise<UpstreamReply> {
+    const { sender, parameters, leave } = transaction
+    const { extensions } = connection
     try {
-      const line = command(connection.extensions)
-      const reply = await leave.take(() => connection.command(line))
-      if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
-      return connection
+      const mailLine = mailCommand(sender, parameters, extensions)
+      const rcptLine = rcptCommand(rcptTo, parameters, extensions)
+      const { mail, rcpt } = await leave.take(() => connection.begin(mailLine, rcptLine))
+      if (rcpt === undefined) throw new SmtpRefusal(passedOn(mail))
+      transaction.connection = connection
+      return rcpt
     } catch (error) {
       // A refused sender says nothing against the connection; trouble does.
       if (error instanceof SmtpRefusal) upstream.release(connection)
       else connection.destroy()
       throw error
-    }
-  }
-
-  async function rcpt(session: Session, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
-    const { connection, parameters } = transactionOf(session)
-    try {
-      const line = rcptCommand(rcptTo, parameters, connection.extensions)
-      const reply = await connection.command(line)
-      // RFC 5321 §3.4: 251 is "will forward".
-      if (reply.code !== 250 && reply.code !== 251) throw new SmtpRefusal(passedOn(reply))
-    } catch (error) {
-      throw passedTrouble(session, error)
     }
   }
 
@@ -121,9 +130,11 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     const transaction = transactionOf(session)
     transactions.delete(session)
     const { connection } = transaction
+    // smtp-server has no DATA before a recipient was taken.
+    if (connection === undefined) throw new SmtpRefusal(upstreamTrouble)
     try {
       const message = await openMessage(pieces, deps.maxMessageBytes)
-      const reply = await relay(session, smtp, transaction, message)
+      const reply = await relay(session, smtp, { ...transaction, connection }, message)
       if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
       upstream.release(connection)
       return replyText(enhancedText(reply))
@@ -137,7 +148,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   async function relay(
     session: Session,
     smtp: SMTPServerSession,
-    { connection, sender, parameters }: Transaction,
+    { connection, sender, parameters }: Transaction & { readonly connection: UpstreamConnection },
     message: OpenMessage,
   ): Promise<UpstreamReply> {
     const claimed = [...message.senders]
@@ -196,7 +207,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     if (!(error instanceof UpstreamTrouble)) return error
     // A client that left took the connection with it: that is no trouble.
     if (!session.closed) onUpstreamTrouble(session, error)
-    transactions.get(session)?.connection.destroy()
+    abandon(session)
     return new SmtpRefusal(upstreamTrouble)
   }
 

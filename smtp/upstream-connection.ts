@@ -17,17 +17,28 @@ export interface UpstreamReply {
   readonly lines: readonly string[]
 }
 
+/** What a relay says when a transaction begins. */
+export interface Beginning {
+  readonly mail: UpstreamReply
+  readonly rcpt: UpstreamReply | undefined
+}
+
 /** The upstream is unreachable, gone, or answered nonsense: nothing that the client did. */
 export class UpstreamTrouble extends Error {}
 
 /**
- * One connection to the relay, one command at a time, so that each recipient gets the relay's own answer. Every method
+ * One connection to the relay, in step with the client, so that each recipient gets the relay's own answer. Every method
  * throws `UpstreamTrouble` and destroys the connection when something is wrong with it.
  */
 export interface UpstreamConnection {
   /** Keywords of EHLO in capitals, with their parameters (RFC 5321 §4.1.1.1). */
   readonly extensions: ReadonlyMap<string, string>
   command(line: string): Promise<UpstreamReply>
+  /**
+   * MAIL and the first RCPT, in one write where the relay has PIPELINING (RFC 2920). Answers what it says of each; of the
+   * recipient nothing if it does not take the sender.
+   */
+  begin(mail: string, rcpt: string): Promise<Beginning>
   /** Writes a part of the message; a promise, to be waited for, while the upstream takes no more. */
   write(bytes: Buffer): Promise<void> | undefined
   /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
@@ -65,7 +76,8 @@ export async function connectUpstream(
       extensions = await greet(line, hostname)
     }
     if (auth !== undefined) await logIn(line, extensions, auth)
-    return { ...line.connection, extensions }
+    const begin = extensions.has('PIPELINING') ? line.beginAtOnce : line.beginInStep
+    return { ...line.connection, extensions, begin }
   } catch (error) {
     line.connection.destroy()
     throw asTrouble(error)
@@ -126,7 +138,8 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   let lines: string[] = []
   /** Of the reply whose lines are coming in. */
   let replyCode = 0
-  let waiting: Waiting | undefined
+  /** Who waits for replies, in their order. */
+  const waiting: Waiting[] = []
   let early: UpstreamReply | undefined
   /** Whether the command that waits for its answer is DATA; a message may come after 354, and ends with its dot. */
   let isDataAsked = false
@@ -136,15 +149,14 @@ function createReplyLine(first: Socket, timeoutMs: number) {
   /** Whether some of the message has gone out. If not, it can be one write, with its dot. */
   let isBegun = false
   // One for the whole connection, set anew for each reply: a timer for each costs more.
-  const timer = setTimeout(() => waiting && fail(waiting.late), timeoutMs).unref()
+  const timer = setTimeout(() => waiting[0] && fail(waiting[0].late), timeoutMs).unref()
 
   function fail(message: string) {
     if (trouble !== undefined) return
     trouble = new UpstreamTrouble(message)
     clearTimeout(timer)
     socket.destroy()
-    waiting?.reject(trouble)
-    waiting = undefined
+    for (const { reject } of waiting.splice(0)) reject(trouble)
   }
 
   function listen(to: Socket) {
@@ -184,12 +196,12 @@ function createReplyLine(first: Socket, timeoutMs: number) {
     }
     const complete = { code, lines }
     lines = []
-    if (waiting !== undefined) {
-      const { resolve } = waiting
-      waiting = undefined
+    const asked = waiting.shift()
+    if (asked !== undefined) {
+      if (waiting.length > 0) timer.refresh()
       inMessage = isDataAsked && code === 354
       isDataAsked = false
-      resolve(complete)
+      asked.resolve(complete)
       return true
     }
     // Only a refusal can come before the final dot: a message that was not sent cannot have been taken.
@@ -205,7 +217,7 @@ function createReplyLine(first: Socket, timeoutMs: number) {
     if (trouble !== undefined) return Promise.reject(trouble)
     timer.refresh()
     return new Promise((resolve, reject) => {
-      waiting = { resolve, reject, late }
+      waiting.push({ resolve, reject, late })
     })
   }
 
@@ -218,11 +230,28 @@ function createReplyLine(first: Socket, timeoutMs: number) {
     return reply()
   }
 
+  async function beginInStep(mailLine: string, rcptLine: string): Promise<Beginning> {
+    const mail = await command(mailLine)
+    return { mail, rcpt: mail.code === 250 ? await command(rcptLine) : undefined }
+  }
+
+  async function beginAtOnce(mailLine: string, rcptLine: string): Promise<Beginning> {
+    if (trouble === undefined) socket.write(`${mailLine}\r\n${rcptLine}\r\n`)
+    const [mail, rcpt] = await Promise.allSettled([reply(), reply()])
+    if (mail.status === 'rejected') throw mail.reason
+    if (mail.value.code === 250) {
+      if (rcpt.status === 'rejected') throw rcpt.reason
+      return { mail: mail.value, rcpt: rcpt.value }
+    }
+    // Whoever refuses a sender may hang up before the recipient. One that takes it is in a transaction that is not this one.
+    if (rcpt.status === 'fulfilled' && rcpt.value.code < 400) {
+      fail('the upstream took a recipient without a sender')
+    }
+    return { mail: mail.value, rcpt: undefined }
+  }
+
   async function waitFor(event: string, of: Socket) {
-    of.once(event, () => {
-      waiting?.resolve({ code: 0, lines: [] })
-      waiting = undefined
-    })
+    of.once(event, () => waiting.shift()?.resolve({ code: 0, lines: [] }))
     await wait('the upstream could not be reached in time')
   }
 
@@ -233,6 +262,8 @@ function createReplyLine(first: Socket, timeoutMs: number) {
     opened: (event: 'connect' | 'secureConnect') => waitFor(event, first),
     reply,
     command,
+    beginAtOnce,
+    beginInStep,
 
     /** Replaces the socket by an encrypted one over it. Nothing that was sent in the clear may be left to read. */
     async secure(wrap: () => Socket) {

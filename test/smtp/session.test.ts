@@ -190,6 +190,7 @@ describe('MAIL', () => {
   ])('%s is accepted, and passed on as it was checked', async (_name, sender, reply, passedOn) => {
     const client = await authenticated()
     expect(await client.say(`MAIL FROM:${sender}`)).toBe(reply)
+    await client.say('RCPT TO:<b@c.test>')
     expect(relay.commands).toContain(passedOn)
   })
 
@@ -231,6 +232,7 @@ describe('MAIL', () => {
     const client = await authenticated()
     expect(await client.say('MAIL FROM:<a@ok.test> SIZE=31457281')).toMatch(/^552 5\.3\.4 /)
     expect(await client.say('MAIL FROM:<a@ok.test> SIZE=31457280')).toMatch(/^250 /)
+    await client.say('RCPT TO:<b@c.test>')
     expect(relay.commands).toContain('MAIL FROM:<a@ok.test> SIZE=31457280')
   })
 
@@ -249,8 +251,12 @@ describe('MAIL', () => {
   test('extensions that the relay lacks are left out, or refused where the message needs them', async () => {
     relay.extensions = []
     const client = await authenticated()
-    expect(await client.say('MAIL FROM:<a@ok.test> BODY=8BITMIME')).toMatch(/^554 5\.6\.3 /)
-    expect(await client.say('MAIL FROM:<a@ok.test> SMTPUTF8')).toMatch(/^553 5\.6\.7 /)
+    await client.say('MAIL FROM:<a@ok.test> BODY=8BITMIME')
+    expect(await client.say('RCPT TO:<b@c.test>')).toMatch(/^554 5\.6\.3 /)
+    await client.say('RSET')
+    await client.say('MAIL FROM:<a@ok.test> SMTPUTF8')
+    expect(await client.say('RCPT TO:<b@c.test>')).toMatch(/^553 5\.6\.7 /)
+    await client.say('RSET')
     expect(await client.say('MAIL FROM:<a@ok.test> SIZE=5 RET=HDRS ENVID=x')).toMatch(/^250 /)
     expect(await client.say('RCPT TO:<b@c.test> NOTIFY=NEVER')).toMatch(/^250 /)
     expect(relay.commands.slice(-2)).toEqual(['MAIL FROM:<a@ok.test>', 'RCPT TO:<b@c.test>'])
