@@ -216,7 +216,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       answerHeaders: (fields) => answerHeaders(fields, { principal, requestId }),
       broken(error) {
         reportUpstreamFailure(exchange, 'misbehaved', error)
-        outgoing.destroy()
+        breakOff(incoming, outgoing)
       },
     })
   }
@@ -289,6 +289,13 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       await Promise.all([...new Set(Object.values(upstreams))].map((upstream) => upstream.close()))
     },
   }
+}
+
+/** To a client of HTTP/1.0 the end of the connection is the end of a whole answer (RFC 9112 §6.3): it gets no end. */
+function breakOff({ httpVersion, socket }: IncomingMessage, outgoing: ServerResponse) {
+  // Over TLS the end is told by an alert, which is missing then.
+  if (httpVersion === '1.0' && !('encrypted' in socket)) socket.resetAndDestroy()
+  else outgoing.destroy()
 }
 
 /** A stream without an Email API of its own goes to the transactional one. */

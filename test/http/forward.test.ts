@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { httpUpstream } from '../../src/setting-parsers.ts'
@@ -341,6 +343,26 @@ describe('an upstream', () => {
     }
     const answer = await send(message)
     await expect(answer.text()).rejects.toThrow()
+  })
+
+  test('that breaks off in its answer resets a client whose answer would be whole at its end', async () => {
+    upstream.answer = (_request, response) => {
+      response.writeHead(200)
+      response.write('half')
+      setImmediate(() => response.destroy())
+    }
+    const body = JSON.stringify(message)
+    const head = [
+      'POST /api/send HTTP/1.0',
+      'Host: gate.test',
+      `Authorization: Bearer ${token}`,
+      'Content-Type: application/json',
+      `Content-Length: ${body.length}`,
+    ]
+    const { port } = new URL(gate.url)
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+    await expect(text(socket)).rejects.toMatchObject({ code: 'ECONNRESET' })
   })
 
   test('sees the connection close when the client leaves', async () => {
