@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { turns } from '../src/service/turns.ts'
+import { turns } from '../src/turns.ts'
 
 export type BodyRead =
   | { readonly state: 'complete'; readonly chunks: readonly Buffer[] }
@@ -81,7 +81,9 @@ export function readBody(
       if (take?.(chunk.length) === false) return finish({ state: 'no-room' })
       kept.add(chunk)
       if (onChunk?.(chunk) === false) return finish({ state: 'stopped' })
-      if (!turns.read(chunk.length)) waitForTurn()
+      const hasRoom = turns.spend(chunk.length)
+      // Where only the end is missing there is nothing to wait for behind everybody else's pieces.
+      if (!hasRoom && size !== declared) waitForTurn()
     }
     function onEnd() {
       finish({ state: 'complete', chunks: kept.pieces() })
@@ -91,6 +93,7 @@ export function readBody(
     }
     // The last one stays: a late error of a body that nobody reads any more must not end the process.
     incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
+    // When the parser is through with the bytes at hand.
     process.nextTick(watchPace)
   })
 }

@@ -25,7 +25,7 @@ import {
 import { countFields } from './content.ts'
 import { type Answer, type Exchange, openExchange, type Step, takeSteps } from './exchange.ts'
 import { createHttpUpstream, type HttpUpstream } from './forward.ts'
-import { answerHeaders, createUpstreamHeaders } from './headers.ts'
+import { answerHeaders, upstreamHeaders } from './headers.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
 
@@ -87,8 +87,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   const { authenticator, assertions, clock, random, log, metrics, limits = {} } = deps
   const { rate, bodyMemory, clientAddress } = limits
   const admission = createAdmission({ authenticator, ...limits })
-  const { maxBodyBytes, forbiddenStatus } = options
-  const upstreamHeaders = createUpstreamHeaders(options.operatorHeaders)
+  const { maxBodyBytes, forbiddenStatus, operatorHeaders } = options
   const match = createRouteMatcher([...sendRoutes, ...options.routes])
   const upstreams = connectUpstreams(options)
   const checks = { authenticator, admission, rate, clock, report, onFault, bodyMemory }
@@ -204,6 +203,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       protocol: clientProtocol(incoming),
       host,
       contentType: checksJson ? 'application/json' : contentType,
+      operatorHeaders,
     })
     const request = {
       method: matched.route.method,

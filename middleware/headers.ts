@@ -19,7 +19,7 @@ const hopByHop = [
 ]
 
 /** What only the gate may tell the upstream, or what a server there could take for the request's own line. */
-const onlyFromGate = [
+const strippedFromRequests = new Set([
   ...hopByHop,
   'authorization',
   'api-token',
@@ -37,11 +37,11 @@ const onlyFromGate = [
   'x-real-ip',
   'x-request-id',
   'x-rewrite-url',
-]
-const onlyFromGatePrefixes = ['postern-', 'x-forwarded-', 'sec-websocket-']
+])
+const strippedPrefixes = ['postern-', 'x-forwarded-', 'sec-websocket-']
 
 /** `connection` names further fields that are hop-by-hop; content-length is right for what passes unchanged. */
-const strippedFromAnswers = patternOf([...hopByHop, 'cache-control', 'x-request-id'], ['postern-'])
+const strippedFromAnswers = new Set([...hopByHop, 'cache-control', 'x-request-id'])
 
 const none: ReadonlySet<string> = new Set()
 
@@ -54,37 +54,42 @@ export interface Stamp {
   readonly host: string | undefined
   /** Of the body, undefined when there is none. */
   readonly contentType: string | undefined
+  /** The upstream's own credential and the like, set by the operator: last, so that nothing overrides it. */
+  readonly operatorHeaders: readonly (readonly [string, string])[]
 }
 
-/**
- * Makes the fields of a request to the upstream, as a flat list of names and values. Those of the operator, the upstream's
- * own credential and the like, come last, and nothing overrides them.
- */
-export function createUpstreamHeaders(operatorHeaders: readonly (readonly [string, string])[]) {
-  const names = [...onlyFromGate, ...operatorHeaders.map(([name]) => name)]
-  const stripped = patternOf(names, onlyFromGatePrefixes)
-
-  return function upstreamHeaders(rawHeaders: readonly string[], stamp: Stamp): string[] {
-    const fields = strip(rawHeaders, stripped)
-    fields.push(
-      'Postern-Assertion',
-      stamp.assertion,
-      'Postern-Account-Id',
-      String(stamp.principal.accountId),
-      'Postern-Token-Id',
-      String(stamp.principal.tokenId),
-      'X-Forwarded-For',
-      stamp.remoteAddress,
-      'X-Forwarded-Proto',
-      stamp.protocol,
-      'X-Request-Id',
-      stamp.requestId,
-    )
-    if (stamp.host !== undefined) fields.push('X-Forwarded-Host', stamp.host)
-    if (stamp.contentType !== undefined) fields.push('Content-Type', stamp.contentType)
-    for (const [name, value] of operatorHeaders) fields.push(name, value)
-    return fields
+/** The fields of the request to the upstream, as a flat list of names and values. */
+export function upstreamHeaders(rawHeaders: readonly string[], stamp: Stamp): string[] {
+  const dropped = connectionOptions(rawHeaders)
+  const { operatorHeaders } = stamp
+  const operatorNames =
+    operatorHeaders.length === 0 ? none : new Set(operatorHeaders.map(([name]) => canonical(name)))
+  const fields: string[] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const key = canonical(name)
+    if (strippedFromRequests.has(key) || dropped.has(key) || operatorNames.has(key)) continue
+    if (strippedPrefixes.some((prefix) => key.startsWith(prefix))) continue
+    fields.push(name, rawHeaders[i + 1] ?? '')
   }
+  fields.push(
+    'Postern-Assertion',
+    stamp.assertion,
+    'Postern-Account-Id',
+    String(stamp.principal.accountId),
+    'Postern-Token-Id',
+    String(stamp.principal.tokenId),
+    'X-Forwarded-For',
+    stamp.remoteAddress,
+    'X-Forwarded-Proto',
+    stamp.protocol,
+    'X-Request-Id',
+    stamp.requestId,
+  )
+  if (stamp.host !== undefined) fields.push('X-Forwarded-Host', stamp.host)
+  if (stamp.contentType !== undefined) fields.push('Content-Type', stamp.contentType)
+  for (const [name, value] of operatorHeaders) fields.push(name, value)
+  return fields
 }
 
 /** The fields of the answer to the client. Both are flat lists of names and values; those that came are in lower case. */
@@ -92,7 +97,14 @@ export function answerHeaders(
   answered: readonly string[],
   { principal, requestId }: Pick<Stamp, 'principal' | 'requestId'>,
 ): string[] {
-  const fields = strip(answered, strippedFromAnswers)
+  const dropped = connectionOptions(answered)
+  const fields: string[] = []
+  for (let i = 0; i + 1 < answered.length; i += 2) {
+    const name = answered[i] ?? ''
+    if (strippedFromAnswers.has(name) || dropped.has(name)) continue
+    if (canonical(name).startsWith('postern-')) continue
+    fields.push(name, answered[i + 1] ?? '')
+  }
   // An answer to one credential must not be served to another by a cache on the way.
   fields.push('Cache-Control', 'no-store', 'X-Request-Id', requestId)
   addSunset(fields, principal)
@@ -106,26 +118,6 @@ function addSunset(fields: string[], { standing, endsAt }: Principal) {
   fields.push('Sunset', sunset, 'Deprecation', `@${Math.floor(endsAt / 1000)}`)
 }
 
-/** What is left of flat fields. */
-function strip(fields: readonly string[], stripped: RegExp): string[] {
-  const dropped = connectionOptions(fields)
-  const kept: string[] = []
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    const name = fields[i] ?? ''
-    if (stripped.test(name)) continue
-    if (dropped !== none && dropped.has(canonical(name))) continue
-    kept.push(name, fields[i + 1] ?? '')
-  }
-  return kept
-}
-
-/** Matches these names, and what begins with one of these prefixes, in any spelling. */
-function patternOf(names: readonly string[], prefixes: readonly string[]): RegExp {
-  const anyOf = (texts: readonly string[]) =>
-    texts.map((text) => text.replace(/[*+.^$|]/g, '\\$&').replace(/[-_]/g, '[-_]')).join('|')
-  return new RegExp(`^(?:(?:${anyOf(names)})$|(?:${anyOf(prefixes)}))`, 'i')
-}
-
 function canonical(name: string): string {
   const lower = name.toLowerCase()
   return lower.includes('_') ? lower.replaceAll('_', '-') : lower
@@ -135,8 +127,7 @@ function canonical(name: string): string {
 function connectionOptions(rawHeaders: readonly string[]): ReadonlySet<string> {
   let options: Set<string> | undefined
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? ''
-    if (name.length !== 'connection'.length || name.toLowerCase() !== 'connection') continue
+    if (rawHeaders[i]?.toLowerCase() !== 'connection') continue
     const value = rawHeaders[i + 1] ?? ''
     // What nearly everybody says: Keep-Alive is stripped in any case, and no field is named Close.
     if (value === 'keep-alive' || value === 'close') continue

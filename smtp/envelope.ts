@@ -38,7 +38,7 @@ function parametersAmong(keywords: readonly string[], { args }: SMTPServerAddres
   return values
 }
 
-/** Throws `SmtpRefusal`. */
+/** Throws `SmtpRefusal`, also for an address beyond ASCII without SMTPUTF8 (RFC 6531 §3.4). */
 export function mailParameters(
   mailFrom: SMTPServerAddress,
   { address }: EnvelopeSender,

@@ -1,9 +1,9 @@
-import type { Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../src/clock.ts'
 import { headerSenders } from '../src/core/header-from.ts'
 import { createLineEndingGuard } from '../src/core/line-ending-guard.ts'
 import { createHeaderReader, type MessageHeader } from '../src/core/message-header.ts'
-import { turns } from '../src/service/turns.ts'
+import { turns } from '../src/turns.ts'
 import { messageProblemReply, SmtpRefusal, tooLarge, tooSlow } from './reply.ts'
 
 /** The bytes of a message as they come. */
@@ -88,7 +88,7 @@ const slowestBytesPerMs = 0.5
  * Reads a stream as its bytes come; to stop reading does not destroy it. A client that is too slow does: then it throws
  * `SmtpRefusal`. Node's own iterator does several times the work for each message, and copies pieces together.
  */
-export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): Pieces {
+export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Pieces {
   let arrived: Buffer | undefined
   let received = 0
   let waitedMs = 0
@@ -125,7 +125,9 @@ export function piecesOf(stream: Readable, clock: Pick<Clock, 'monotonic'>): Pie
         if (piece !== undefined) {
           arrived = undefined
           received += piece.length
-          mayGoOn = turns.read(piece.length)
+          // Where only the end is missing there is nothing to wait for.
+          mayGoOn =
+            turns.spend(piece.length) || (stream.writableEnded && stream.readableLength === 0)
           return piece
         }
         if (stream.readableEnded) return undefined

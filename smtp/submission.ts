@@ -8,14 +8,10 @@ import type { Handover } from './hooks.ts'
 import { type OpenMessage, openMessage, type Pieces } from './message.ts'
 import { headerField, receivedField } from './received.ts'
 import { type Reply, replyText, SmtpRefusal, upstreamTrouble } from './reply.ts'
+import { textOf, type UpstreamReply, UpstreamTrouble } from './reply-line.ts'
 import type { EnvelopeSender, Leave, SenderCheck } from './sender.ts'
 import type { Session } from './session.ts'
-import {
-  textOf,
-  type UpstreamConnection,
-  type UpstreamReply,
-  UpstreamTrouble,
-} from './upstream-connection.ts'
+import type { UpstreamConnection } from './upstream-connection.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
 export interface SubmissionDeps {
@@ -28,13 +24,13 @@ export interface SubmissionDeps {
   readonly onUpstreamTrouble: (session: Session, error: UpstreamTrouble) => void
 }
 
-/** What the client has said between MAIL and the end of DATA. */
+/** A mail transaction, from the client's MAIL to the end of its DATA. */
 interface Transaction {
   readonly sender: EnvelopeSender
   readonly parameters: MailParameters
-  /** To tell the relay so. */
+  /** To begin it with the relay. */
   readonly leave: Leave
-  /** On which the same transaction is open with the relay: from the first recipient on, with whom MAIL goes out. */
+  /** Where it is open with the relay; undefined until MAIL was accepted there. */
   connection: UpstreamConnection | undefined
 }
 
@@ -52,10 +48,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     transactions.delete(session)
   }
 
-  /**
-   * The relay hears of it with the first recipient (RFC 5321 §3.3): one round trip less for each message, and no connection
-   * waits for a client that has none.
-   */
+  /** The relay hears of it with the first recipient, as RFC 5321 §3.3 allows. */
   async function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
     abandon(session)
     const { sender, leave } = await senders.envelope(session, mailFrom.address)
@@ -71,7 +64,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
         connection === undefined
           ? await openTransaction(transaction, rcptTo)
           : await connection.command(rcptCommand(rcptTo, parameters, connection.extensions))
-      // The client may have left meanwhile.
+      // A client that left meanwhile had no connection yet that `abandon` could end.
       if (session.closed) transaction.connection?.destroy()
       // RFC 5321 §3.4: 251 is "will forward".
       if (reply.code !== 250 && reply.code !== 251) throw new SmtpRefusal(passedOn(reply))
@@ -96,7 +89,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     return begin(await upstream.connect(), transaction, rcptTo)
   }
 
-  /** Answers what the relay says of the recipient. */
+  /** Answers the relay's reply to RCPT. Throws `SmtpRefusal` where it refuses the sender. */
   async function begin(
     connection: UpstreamConnection,
     transaction: Transaction,
@@ -112,13 +105,14 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       transaction.connection = connection
       return rcpt
     } catch (error) {
-      // A refused sender says nothing against the connection; trouble does.
+      // A refusal says nothing against the connection; trouble does.
       if (error instanceof SmtpRefusal) upstream.release(connection)
       else connection.destroy()
       throw error
     }
   }
 
+  /** Gone after trouble with the relay: the client's next commands hear of that too. */
   function transactionOf(session: Session): Transaction {
     const transaction = transactions.get(session)
     if (transaction === undefined) throw new SmtpRefusal(upstreamTrouble)
@@ -130,11 +124,11 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     const transaction = transactionOf(session)
     transactions.delete(session)
     const { connection } = transaction
-    // smtp-server has no DATA before a recipient was taken.
+    // smtp-server takes no DATA before a recipient was accepted.
     if (connection === undefined) throw new SmtpRefusal(upstreamTrouble)
     try {
       const message = await openMessage(pieces, deps.maxMessageBytes)
-      const reply = await relay(session, smtp, { ...transaction, connection }, message)
+      const reply = await relay(session, smtp, transaction, connection, message)
       if (reply.code !== 250) throw new SmtpRefusal(passedOn(reply))
       upstream.release(connection)
       return replyText(enhancedText(reply))
@@ -148,7 +142,8 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   async function relay(
     session: Session,
     smtp: SMTPServerSession,
-    { connection, sender, parameters }: Transaction & { readonly connection: UpstreamConnection },
+    { sender, parameters }: Transaction,
+    connection: UpstreamConnection,
     message: OpenMessage,
   ): Promise<UpstreamReply> {
     const claimed = [...message.senders]

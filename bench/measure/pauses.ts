@@ -16,10 +16,10 @@ export function createPauseWatch(): () => WorstPauses {
 
   function look() {
     const now = readClocks()
-    const since = last ?? now
-    const elapsedMs = now.elapsedMs - since.elapsedMs
-    // Time is charged to a thread in ticks of some milliseconds: one that ends in a short turn has more than that lasted.
-    const workedMs = Math.min(now.workedMs - since.workedMs, elapsedMs)
+    const previous = last ?? now
+    const elapsedMs = now.elapsedMs - previous.elapsedMs
+    // The kernel may charge time in ticks of some milliseconds: one that ends in a short turn would count for more than that lasted.
+    const workedMs = Math.min(now.workedMs - previous.workedMs, elapsedMs)
     worst = {
       elapsedMs: Math.max(worst.elapsedMs, elapsedMs - resolutionMs),
       workedMs: Math.max(worst.workedMs, workedMs),

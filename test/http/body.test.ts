@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { readBody } from '../../middleware/body.ts'
+import { turns } from '../../src/turns.ts'
 
 function read(pieces: Iterable<Buffer>, onChunk = (_chunk: Buffer) => true) {
   const incoming = Object.assign(Readable.from(pieces), { headers: {} })
@@ -59,6 +60,22 @@ test.each([
     expect(turns).toBeGreaterThan(2)
   },
 )
+
+test('a body that is all there waits for nobody', async () => {
+  while (turns.spend(65_536)) {}
+  let isNextTurn = false
+  turns.wait(() => {
+    isNextTurn = true
+  })
+  const incoming = Object.assign(new PassThrough(), { headers: { 'content-length': '2' } })
+  const reading = readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
+    limit: 10,
+  })
+  process.nextTick(() => incoming.end('{}'))
+  const body = await reading
+  expect(body.state).toBe('complete')
+  expect(isNextTurn).toBe(false)
+})
 
 describe('a body that comes slowly', () => {
   afterEach(() => void vi.useRealTimers())

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Certificate, createCertificate } from '../helpers/certificate.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
@@ -214,35 +214,33 @@ describe('trouble with the relay is 451, and nothing that the client did', () =>
 describe('the relay hears of the sender with the first recipient', () => {
   const greylisted = '451 4.7.1 Greylisted'
 
-  /** What comes to the relay behind MAIL while that is not answered. */
-  async function behindMail(extensions: readonly string[]) {
+  /** What came to the relay in one piece with MAIL, behind it. */
+  async function togetherWithMail(extensions: readonly string[]) {
     relay.extensions = [...extensions]
-    let answerMail = () => {}
-    relay.answer = (line, socket) => {
-      if (!is(line, 'MAIL')) return undefined
-      answerMail = () => socket.write('250 2.1.0 Sender ok\r\n')
-      return null
+    let behind: string[] = []
+    relay.answer = (line) => {
+      // It reads all lines of a piece at once.
+      if (is(line, 'MAIL')) {
+        queueMicrotask(() => {
+          behind = relay.commands.slice(relay.commands.indexOf(line) + 1)
+        })
+      }
+      return undefined
     }
     await client.say('MAIL FROM:<a@ok.test>')
     expect(relay.commands).toEqual([])
-    const replied = client.say('RCPT TO:<b@c.test>')
-    await vi.waitFor(() => expect(relay.commands).toContain('MAIL FROM:<a@ok.test>'))
-    await delay(20)
-    const behind = relay.commands.slice(relay.commands.indexOf('MAIL FROM:<a@ok.test>') + 1)
-    answerMail()
-    expect(await replied).toBe('250 2.1.5 Accepted')
+    expect(await client.say('RCPT TO:<b@c.test>')).toBe('250 2.1.5 Accepted')
     return behind
   }
 
   beforeEach(() => start())
 
   test('in one write where it has PIPELINING (RFC 2920)', async () => {
-    relay.deliver = (socket, bytes) => void setTimeout(() => socket.write(bytes), 5)
-    expect(await behindMail(['PIPELINING'])).toEqual(['RCPT TO:<b@c.test>'])
+    expect(await togetherWithMail(['PIPELINING'])).toEqual(['RCPT TO:<b@c.test>'])
   })
 
   test('and one after the other where it has not', async () => {
-    expect(await behindMail([])).toEqual([])
+    expect(await togetherWithMail([])).toEqual([])
   })
 
   test('once, however many recipients there are, and whatever it says of the first', async () => {
@@ -278,6 +276,28 @@ describe('the relay hears of the sender with the first recipient', () => {
     },
   )
 
+  test('and has its whole time for each of the two answers', async () => {
+    const sockets = collectSockets()
+    let relaySocket: Socket | undefined
+    relay.answer = (line, socket) => {
+      relaySocket = socket
+      return is(line, 'MAIL') || is(line, 'RCPT') ? null : undefined
+    }
+    await client.say('MAIL FROM:<a@ok.test>')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const replied = client.say('RCPT TO:<b@c.test>')
+    while (!relay.commands.includes('RCPT TO:<b@c.test>')) await nextTurn()
+    vi.advanceTimersByTime(400)
+    const ofGate = sockets.find(({ remotePort }) => remotePort === relay.port)
+    const heard = new Promise((resolve) => ofGate?.once('data', resolve))
+    relaySocket?.write('250 2.1.0 Sender ok\r\n')
+    await heard
+    vi.advanceTimersByTime(400)
+    relaySocket?.write('250 2.1.5 Recipient ok\r\n')
+    expect(await replied).toBe('250 2.1.5 Accepted')
+  })
+
   test('a relay that refuses the sender and hangs up is heard', async () => {
     relay.answer = (line, socket) => {
       if (!is(line, 'MAIL')) return undefined
@@ -296,7 +316,7 @@ describe('the relay hears of the sender with the first recipient', () => {
     expect(relay.connections).toBe(2)
   })
 
-  test('a client that leaves meanwhile leaves no connection behind', async () => {
+  test('a client that leaves while the relay is asked about its first recipient leaves no connection behind', async () => {
     const sockets = collectSockets(['net.server.socket'])
     client = await authenticated()
     const { localPort } = client.socket()

@@ -1,20 +1,21 @@
-/** Turns of the event loop, shared among all who send much: nobody waits long for the next one, however many they are. */
+/** Shares the turns of the event loop among all that send much: who has more to read waits in line for another turn. */
 export interface Turns {
-  /** Counts a piece that was read in this turn. False when it was enough: whoever has more goes on in another turn. */
-  read(bytes: number): boolean
+  /** Counts a piece that was read in this turn. False when the turn is full. */
+  spend(bytes: number): boolean
   /** Calls back in a turn with room. First come, first served. */
   wait(goOn: () => void): void
 }
 
-/** Of everybody together. A piece counts for what looking at it costs, however small. */
+/** Read in one turn, by everybody together: fast clients' bytes arrive megabytes at a time. */
 const turnBytes = 512 * 1024
+/** What looking at a piece costs, however small it is. */
 const pieceCost = 512
 /** A stream that goes on reads a piece of 64 KiB, and another one into its buffer, before it can be stopped again. */
 const goOnAtOnce = turnBytes / (128 * 1024)
 
 export function createTurns(): Turns {
   const waiting: (() => void)[] = []
-  let left = turnBytes
+  let leftBytes = turnBytes
   let isScheduled = false
 
   function schedule() {
@@ -25,16 +26,16 @@ export function createTurns(): Turns {
 
   function beginTurn() {
     isScheduled = false
-    left = turnBytes
+    leftBytes = turnBytes
     for (const goOn of waiting.splice(0, goOnAtOnce)) goOn()
     if (waiting.length > 0) schedule()
   }
 
   return {
-    read(bytes) {
-      left -= bytes + pieceCost
+    spend(bytes) {
+      leftBytes -= bytes + pieceCost
       schedule()
-      return left > 0
+      return leftBytes > 0
     },
 
     wait(goOn) {
@@ -44,5 +45,5 @@ export function createTurns(): Turns {
   }
 }
 
-/** Those of this process, which has one event loop. */
+/** One for the process, and no dependency: gateways side by side share one event loop. */
 export const turns = createTurns()
