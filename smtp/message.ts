@@ -133,9 +133,9 @@ export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Piece
         if (stream.readableEnded) return undefined
         if (stream.errored) throw stream.errored
         if (stream.destroyed) throw new Error('the client left before the end of its message')
-        if (!mayGoOn) await new Promise<void>(turns.wait)
+        if (mayGoOn) await more()
+        else await new Promise<void>(turns.wait)
         mayGoOn = true
-        await more()
       }
     },
   }

@@ -324,6 +324,21 @@ test('a message that is all there waits for nobody', async () => {
   expect(isNextTurn).toBe(false)
 })
 
+test.each([
+  ['leaves', undefined],
+  ['breaks', new Error('reset')],
+])('a client that %s while its message waits for a turn is gone at once', async (_how, error) => {
+  const stream = new PassThrough()
+  stream.on('error', () => {})
+  const pieces = piecesOf(stream, createFakeClock())
+  while (turns.spend(65_536)) {}
+  stream.write('x')
+  await pieces.next()
+  const more = pieces.next()
+  stream.destroy(error)
+  await expect(more).rejects.toThrow(error?.message ?? 'the client left')
+})
+
 test('a client whose time is over when a piece arrives is given up at once', async () => {
   const warnings: Error[] = []
   const onWarning = (warning: Error) => warnings.push(warning)
