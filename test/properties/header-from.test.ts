@@ -49,6 +49,9 @@ function readByGrammar(value: string): string[] | undefined {
 /** A field as it is written, unfolded by somebody else's hand (RFC 5322 §2.2.3). */
 const unfolded = (value: string) => value.replace(/\r\n/g, '')
 
+/** The gate takes an address in place of the name where it is the same, which the grammar does not know. */
+const withoutSameName = (value: string) => value.replace(/([^\s,]+)[ \t]*<\1>/g, '<$1>')
+
 const atom = fc.stringMatching(/^[A-Za-z0-9!#$%&'*+/^_`{|}~-]{1,12}$/)
 const localPart = fc.oneof(
   fc.array(atom, { minLength: 1, maxLength: 3 }).map((atoms) => atoms.join('.')),
@@ -155,7 +158,7 @@ guarantee(
     // What comes after a line end that is no fold is another field.
     const [field = ''] = written.split(/\r\n(?![ \t])/, 1)
     expect(readByGuess(unfolded(field))).toEqual(unique(decided))
-    expect(readByGrammar(unfolded(field))).toEqual(unique(decided))
+    expect(readByGrammar(withoutSameName(unfolded(field)))).toEqual(unique(decided))
     // Some take whatever stands between angle brackets.
     for (const [, inside = ''] of field.matchAll(/<([^>]*)>/g)) {
       expect(decided).toContain(domainOf(inside))
