@@ -10,8 +10,6 @@ export interface Turns {
 const turnBytes = 512 * 1024
 /** What looking at a piece costs, however small it is. */
 const pieceCost = 512
-/** A stream that goes on reads a piece of 64 KiB, and another one into its buffer, before it can be stopped again. */
-const goOnAtOnce = turnBytes / (128 * 1024)
 
 export function createTurns(): Turns {
   const waiting: (() => void)[] = []
@@ -27,7 +25,8 @@ export function createTurns(): Turns {
   function beginTurn() {
     isScheduled = false
     leftBytes = turnBytes
-    for (const goOn of waiting.splice(0, goOnAtOnce)) goOn()
+    // One alone, until the turn is full: to stop a stream and let it go on costs something each time.
+    waiting.shift()?.()
     if (waiting.length > 0) schedule()
   }
 
