@@ -58,7 +58,7 @@ export async function startHttpGateway(
     metrics,
     keyRing,
     /** Stops accepting and finishes what is in flight. */
-    close(deadlineMs = 1_000) {
+    close(deadlineMs = 100) {
       closed ??= server.close(deadlineMs).then(app.close)
       return closed
     },

@@ -21,7 +21,7 @@ async function start(greetingDelayMs: number | undefined) {
       { ...listener, implicitTls: true },
     ],
     tls: { current: () => certificate, onChange: () => () => {} },
-    ...(greetingDelayMs !== undefined && { greetingDelayMs }),
+    greetingDelayMs,
   })
 }
 
