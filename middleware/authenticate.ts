@@ -1,4 +1,5 @@
 import type { Clock } from '../src/clock.ts'
+import { type AtOnce, goOn, settle } from '../src/core/at-once.ts'
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
 import type { RateLimit } from '../src/service/ports.ts'
@@ -25,7 +26,7 @@ export function authenticate({
   onFault,
 }: AuthenticateDeps): Step {
   /** Sets the principal, or answers. */
-  function decideOn(exchange: Exchange, ask: () => Verdict | Promise<Verdict>): Answer {
+  function decideOn(exchange: Exchange, ask: () => AtOnce<Verdict>): Answer {
     const startedAt = clock.monotonic()
     function conclude(verdict: Verdict): Refusal | undefined {
       if (!verdict.allowed) {
@@ -57,22 +58,6 @@ export function authenticate({
   return function checkStanding(exchange) {
     const { digest, remoteAddress } = exchange
     const refused = decideOn(exchange, () => admission.admit(digest, remoteAddress))
-    if (refused instanceof Promise) return refused.then((late) => late ?? tooManyCalls(exchange))
-    return refused ?? tooManyCalls(exchange)
+    return goOn(refused, (refusal) => refusal ?? tooManyCalls(exchange))
   }
-}
-
-/** Goes on with what was asked for, at once if it is there at once. */
-export function settle<T, R>(
-  ask: () => T | Promise<T>,
-  conclude: (asked: T) => R,
-  fail: (fault: unknown) => R,
-): R | Promise<R> {
-  let asked: T | Promise<T>
-  try {
-    asked = ask()
-  } catch (fault) {
-    return fail(fault)
-  }
-  return asked instanceof Promise ? asked.then(conclude, fail) : conclude(asked)
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AtOnce } from '../src/core/at-once.ts'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Digest } from '../src/core/token.ts'
 import type { Refusal } from './challenge.ts'
@@ -31,7 +32,7 @@ export interface Exchange {
 }
 
 /** What the client is told, if a step goes no further. */
-export type Answer = Refusal | undefined | Promise<Refusal | undefined>
+export type Answer = AtOnce<Refusal | undefined>
 
 /** One check. At once where everything that it needs is at hand. */
 export type Step<X extends Exchange = Exchange> = (exchange: X) => Answer

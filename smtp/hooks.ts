@@ -5,6 +5,7 @@ import type {
   SMTPServerSession,
 } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
+import { type AtOnce, settle } from '../src/core/at-once.ts'
 import type { Seats } from '../src/service/ports.ts'
 import { createAuth } from './auth.ts'
 import { discardRest, type Pieces, piecesOf } from './message.ts'
@@ -12,10 +13,10 @@ import { hookError, type Reply, SmtpRefusal, tooLarge, undecided } from './reply
 import type { SenderCheck } from './sender.ts'
 import { createSessions, type Session } from './session.ts'
 
-/** What becomes of a message that is let through. Every method throws `SmtpRefusal` for what the client is to be told. */
+/** What becomes of a message that is let through. Every method throws, or rejects with, `SmtpRefusal`. */
 export interface Handover {
-  mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress): Promise<void>
-  rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress): Promise<void>
+  mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress): AtOnce<void>
+  rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress): AtOnce<void>
   /** Takes the bytes of DATA; answers the text that goes with 250. */
   data(session: Session, smtp: SMTPServerSession, pieces: Pieces): Promise<string | undefined>
   /** The client is gone. */
@@ -50,13 +51,14 @@ export function createHooks(deps: HookDeps): Hooks {
   }
 
   /** Runs a hook and tells smtp-server how it ended, in the form that it takes. */
-  function settle<T>(
+  function answer<T>(
     smtp: SMTPServerSession,
-    work: (session: Session) => Promise<T>,
+    work: (session: Session) => AtOnce<T>,
     callback: (error: Error | null, value?: T) => void,
   ) {
     const session = sessionOf(smtp)
-    work(session).then(
+    void settle(
+      () => work(session),
       (value) => callback(null, value),
       (error) => callback(hookError(replyTo(session, error))),
     )
@@ -64,7 +66,7 @@ export function createHooks(deps: HookDeps): Hooks {
 
   return {
     onAuth(auth, smtp, callback) {
-      settle(
+      answer(
         smtp,
         async (session) => {
           const { tokenId, accountId } = await authenticate(session, auth)
@@ -75,11 +77,11 @@ export function createHooks(deps: HookDeps): Hooks {
     },
 
     onMailFrom(mailFrom, smtp, callback) {
-      settle(smtp, (session) => handover.mail(session, smtp, mailFrom), callback)
+      answer(smtp, (session) => handover.mail(session, smtp, mailFrom), callback)
     },
 
     onRcptTo(rcptTo, smtp, callback) {
-      settle(smtp, (session) => handover.rcpt(session, smtp, rcptTo), callback)
+      answer(smtp, (session) => handover.rcpt(session, smtp, rcptTo), callback)
     },
 
     onData(stream, smtp, callback) {

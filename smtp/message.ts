@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../src/clock.ts'
+import { type AtOnce, goOn } from '../src/core/at-once.ts'
 import { headerSenders } from '../src/core/header-from.ts'
 import { createLineEndingGuard } from '../src/core/line-ending-guard.ts'
 import { createHeaderReader, type MessageHeader } from '../src/core/message-header.ts'
@@ -8,8 +9,10 @@ import { messageProblemReply, SmtpRefusal, tooLarge, tooSlow } from './reply.ts'
 
 /** The bytes of a message as they come. */
 export interface Pieces {
-  /** Undefined at the end. Throws `SmtpRefusal`, and what the stream throws when the client is gone. */
-  next(): Promise<Buffer | undefined>
+  /**
+   * Undefined at the end. Throws, or rejects with, `SmtpRefusal`, and what the stream throws when the client is gone.
+   */
+  next(): AtOnce<Buffer | undefined>
 }
 
 /** A message whose header has arrived; the rest is still on its way. */
@@ -47,7 +50,7 @@ function restOf(rest: Buffer, checked: Pieces): Pieces {
     next() {
       if (!isFirst) return checked.next()
       isFirst = false
-      return Promise.resolve(rest)
+      return rest
     },
   }
 }
@@ -57,22 +60,20 @@ function checkPieces(pieces: Pieces, maxMessageBytes: number): Pieces {
   const guard = createLineEndingGuard()
   let received = 0
   let held: Buffer = Buffer.alloc(0)
-  return {
-    async next() {
-      for (;;) {
-        const came = await pieces.next()
-        const problem = came === undefined ? guard.end() : guard.write(came)
-        if (problem !== undefined) throw refused(problem)
-        if (came === undefined) return undefined
-        received += came.length
-        if (received > maxMessageBytes) throw new SmtpRefusal(tooLarge(maxMessageBytes))
-        const piece = held.length === 0 ? came : Buffer.concat([held, came])
-        const end = piece[piece.length - 1] === cr ? piece.length - 1 : piece.length
-        held = piece.subarray(end)
-        if (end > 0) return piece.subarray(0, end)
-      }
-    },
+  function check(came: Buffer | undefined): AtOnce<Buffer | undefined> {
+    const problem = came === undefined ? guard.end() : guard.write(came)
+    if (problem !== undefined) throw refused(problem)
+    if (came === undefined) return undefined
+    received += came.length
+    if (received > maxMessageBytes) throw new SmtpRefusal(tooLarge(maxMessageBytes))
+    const piece = held.length === 0 ? came : Buffer.concat([held, came])
+    const end = piece[piece.length - 1] === cr ? piece.length - 1 : piece.length
+    held = piece.subarray(end)
+    return end > 0 ? piece.subarray(0, end) : next()
   }
+
+  const next = () => goOn(pieces.next(), check)
+  return { next }
 }
 
 function refused(problem: Parameters<typeof messageProblemReply>[0]) {
@@ -84,20 +85,24 @@ const slowGraceMs = 180_000
 /** Beyond that a message comes at this rate at least, counted while the gate waits for the client. */
 const slowestBytesPerMs = 0.5
 
+/** So much is read before anybody asks for it: a small message with its end. */
+const readAheadBytes = 16 * 1024
+
 /**
  * Reads a stream as its bytes come; to stop reading does not destroy it. A client that is too slow does: then it throws
  * `SmtpRefusal`. Node's own iterator does several times the work for each message, and copies pieces together.
  */
 export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Pieces {
-  let arrived: Buffer | undefined
+  const arrived: Buffer[] = []
+  let arrivedBytes = 0
   let received = 0
   let waitedMs = 0
   let mayGoOn = true
   let wake = () => {}
-  stream.pause()
   stream.on('data', (piece: Buffer) => {
-    stream.pause()
-    arrived = piece
+    arrived.push(piece)
+    arrivedBytes += piece.length
+    if (arrivedBytes >= readAheadBytes) stream.pause()
     wake()
   })
   for (const event of ['end', 'error', 'close']) stream.on(event, () => wake())
@@ -118,27 +123,26 @@ export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Piece
     })
   }
 
-  return {
-    async next() {
-      for (;;) {
-        const piece = arrived
-        if (piece !== undefined) {
-          arrived = undefined
-          received += piece.length
-          // Where only the end is missing there is nothing to wait for.
-          mayGoOn =
-            turns.spend(piece.length) || (stream.writableEnded && stream.readableLength === 0)
-          return piece
-        }
-        if (stream.readableEnded) return undefined
-        if (stream.errored) throw stream.errored
-        if (stream.destroyed) throw new Error('the client left before the end of its message')
-        if (mayGoOn) await more()
-        else await new Promise<void>(turns.wait)
-        mayGoOn = true
-      }
-    },
+  function next(): AtOnce<Buffer | undefined> {
+    if (!mayGoOn) {
+      mayGoOn = true
+      return new Promise<void>(turns.wait).then(next)
+    }
+    const piece = arrived.shift()
+    if (piece !== undefined) {
+      arrivedBytes -= piece.length
+      received += piece.length
+      const isLast = arrived.length === 0 && stream.writableEnded && stream.readableLength === 0
+      // Where only the end is missing there is nothing to wait for.
+      mayGoOn = turns.spend(piece.length) || isLast
+      return piece
+    }
+    if (stream.readableEnded) return undefined
+    if (stream.errored) throw stream.errored
+    if (stream.destroyed) throw new Error('the client left before the end of its message')
+    return more().then(next)
   }
+  return { next }
 }
 
 /** Reads the rest of a refused message and throws it away; false when there is more of it than `maxBytes`. */

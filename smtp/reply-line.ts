@@ -20,7 +20,8 @@ export class UpstreamTrouble extends Error {}
 const maxReplyLineBytes = 4096
 const maxReplyLines = 100
 
-interface Waiting {
+/** Who waits for a reply. */
+interface Asking {
   resolve(reply: UpstreamReply): void
   reject(error: Error): void
   /** What to say when it has waited for too long. */
@@ -34,8 +35,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   let lines: string[] = []
   /** Of the reply whose lines are coming in. */
   let replyCode = 0
-  /** Who waits for replies, in their order. */
-  const waiting: Waiting[] = []
+  let asking: Asking | undefined
   let early: UpstreamReply | undefined
   /** Whether the command that waits for its answer is DATA; a message may come after 354, and ends with its dot. */
   let isDataAsked = false
@@ -45,14 +45,14 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   /** Whether some of the message has gone out. If not, it can be one write, with its dot. */
   let isBegun = false
   // One for the whole connection, set anew for each reply: a timer for each costs more.
-  const timer = setTimeout(() => waiting[0] && fail(waiting[0].late), timeoutMs).unref()
+  const timer = setTimeout(() => asking && fail(asking.late), timeoutMs).unref()
 
   function fail(message: string) {
     if (trouble !== undefined) return
     trouble = new UpstreamTrouble(message)
     clearTimeout(timer)
     socket.destroy()
-    for (const { reject } of waiting.splice(0)) reject(trouble)
+    takeAsking()?.reject(trouble)
   }
 
   function listen(to: Socket) {
@@ -92,9 +92,8 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     }
     const complete = { code, lines }
     lines = []
-    const asked = waiting.shift()
+    const asked = takeAsking()
     if (asked !== undefined) {
-      if (waiting.length > 0) timer.refresh()
       inMessage = isDataAsked && code === 354
       isDataAsked = false
       asked.resolve(complete)
@@ -109,15 +108,25 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     return false
   }
 
-  function wait(late: string): Promise<UpstreamReply> {
-    if (trouble !== undefined) return Promise.reject(trouble)
-    timer.refresh()
-    return new Promise((resolve, reject) => {
-      waiting.push({ resolve, reject, late })
-    })
+  function takeAsking(): Asking | undefined {
+    const taken = asking
+    asking = undefined
+    return taken
   }
 
-  const reply = () => wait('the upstream did not answer in time')
+  function expect(
+    resolve: Asking['resolve'],
+    reject: Asking['reject'],
+    late = 'the upstream did not answer in time',
+  ) {
+    if (trouble !== undefined) return reject(trouble)
+    timer.refresh()
+    asking = { resolve, reject, late }
+  }
+
+  function reply(late?: string): Promise<UpstreamReply> {
+    return new Promise((resolve, reject) => expect(resolve, reject, late))
+  }
 
   function command(line: string): Promise<UpstreamReply> {
     if (trouble === undefined) socket.write(`${line}\r\n`)
@@ -131,24 +140,25 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     return { mail, rcpt: mail.code === 250 ? await command(rcptLine) : undefined }
   }
 
-  async function beginPipelined(mailLine: string, rcptLine: string): Promise<Beginning> {
+  function beginPipelined(mailLine: string, rcptLine: string): Promise<Beginning> {
     if (trouble === undefined) socket.write(`${mailLine}\r\n${rcptLine}\r\n`)
-    const [mail, rcpt] = await Promise.allSettled([reply(), reply()])
-    if (mail.status === 'rejected') throw mail.reason
-    if (mail.value.code === 250) {
-      if (rcpt.status === 'rejected') throw rcpt.reason
-      return { mail: mail.value, rcpt: rcpt.value }
-    }
-    // Whoever refuses a sender may hang up before the recipient. One that takes it is in a transaction that is not this one.
-    if (rcpt.status === 'fulfilled' && rcpt.value.code < 400) {
-      fail('the upstream took a recipient without a sender')
-    }
-    return { mail: mail.value, rcpt: undefined }
+    return new Promise((resolve, reject) => {
+      expect((mail) => {
+        if (mail.code === 250) return expect((rcpt) => resolve({ mail, rcpt }), reject)
+        function refuse(rcpt?: UpstreamReply) {
+          // It is in a transaction that is not this one.
+          if (rcpt && rcpt.code < 400) fail('the upstream took a recipient without a sender')
+          resolve({ mail, rcpt: undefined })
+        }
+        // Whoever refuses a sender may hang up before the recipient.
+        expect(refuse, () => refuse())
+      }, reject)
+    })
   }
 
   async function waitFor(event: string, of: Socket) {
-    of.once(event, () => waiting.shift()?.resolve({ code: 0, lines: [] }))
-    await wait('the upstream could not be reached in time')
+    of.once(event, () => takeAsking()?.resolve({ code: 0, lines: [] }))
+    await reply('the upstream could not be reached in time')
   }
 
   listen(first)
@@ -156,7 +166,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
 
   return {
     opened: (event: 'connect' | 'secureConnect') => waitFor(event, first),
-    reply,
+    reply: () => reply(),
     command,
     beginPipelined,
     beginInStep,

@@ -1,5 +1,6 @@
 import type { Clock } from '../src/clock.ts'
 import { parseAddress } from '../src/core/address.ts'
+import { type AtOnce, goOn, settle } from '../src/core/at-once.ts'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
 import type { Admission } from '../src/service/admission.ts'
@@ -35,18 +36,26 @@ export interface EnvelopeSender {
   readonly domain: string | null
 }
 
-/** Asks the one decision function for a session, each time anew: a connection does not outlive its token. */
+export interface PermittedSender {
+  readonly sender: EnvelopeSender
+  readonly leave: Leave
+}
+
+/**
+ * Asks the one decision function for a session, each time anew: a connection does not outlive its token. Answers at once
+ * what is in memory; throws, or rejects with, `SmtpRefusal`.
+ */
 export interface SenderCheck {
   /** Is this a live token? If so the session remembers its digest. */
-  authenticate(session: Session, bearerToken: string): Promise<Decision>
+  authenticate(session: Session, bearerToken: string): AtOnce<Decision>
   /** Counts and reports a denial that needed no question; answers what the client is to be told. */
   deny(session: Session, denial: Denial): Denial
-  /** RFC5321.MailFrom. Throws `SmtpRefusal`. */
-  envelope(session: Session, mailFrom: string): Promise<{ sender: EnvelopeSender; leave: Leave }>
-  /** Every domain that the message claims. Throws `SmtpRefusal`. */
-  message(session: Session, domains: readonly string[]): Promise<Leave>
+  /** RFC5321.MailFrom. */
+  envelope(session: Session, mailFrom: string): AtOnce<PermittedSender>
+  /** Every domain that the message claims. */
+  message(session: Session, domains: readonly string[]): AtOnce<Leave>
   /** The same once more, at the end of the message. An answer that is still the same is reported to nobody. */
-  messageStill(session: Session, domains: readonly string[]): Promise<Leave>
+  messageStill(session: Session, domains: readonly string[]): AtOnce<Leave>
 }
 
 /** A token that changes more often than this within one step is not to be decided on. */
@@ -56,41 +65,41 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
   const { authenticator, admission, rate, clock, report, onFault } = deps
 
   /** The gate that cannot find out says so, and nothing else. */
-  async function ask(
+  function ask(
     session: Session,
     stage: 'auth' | 'envelope' | 'message',
-    question: () => Verdict | Promise<Verdict>,
+    question: () => AtOnce<Verdict>,
     isRepeated = false,
-  ): Promise<Verdict> {
+  ): AtOnce<Verdict> {
     const startedAt = clock.monotonic()
-    let verdict: Verdict
-    try {
-      verdict = await question()
-    } catch (fault) {
+    function conclude(verdict: Verdict): Verdict {
+      if (!isRepeated || !verdict.allowed) {
+        report?.(session, stage, verdict, clock.monotonic() - startedAt)
+      }
+      return verdict
+    }
+    return settle(question, conclude, (fault) => {
       onFault?.(session, fault)
       throw new SmtpRefusal(undecided)
-    }
-    if (!isRepeated || !verdict.allowed) {
-      report?.(session, stage, verdict, clock.monotonic() - startedAt)
-    }
-    return verdict
+    })
   }
 
-  async function leave(
+  function leave(
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
     isRepeated = false,
-  ): Promise<Leave> {
+  ): AtOnce<Leave> {
     const { digest } = session
     if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
     const question = () => authenticator.authorise(digest, domains)
-    const verdict = await ask(session, stage, question, isRepeated)
-    if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
-    return {
-      principal: verdict.principal,
-      take: (step) => (verdict.stillHolds() ? step() : takeAnew(step)),
-    }
+    return goOn(ask(session, stage, question, isRepeated), (verdict) => {
+      if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
+      return {
+        principal: verdict.principal,
+        take: (step) => (verdict.stillHolds() ? step() : takeAnew(step)),
+      }
+    })
 
     async function takeAnew<T>(step: () => Promise<T>): Promise<T> {
       for (let asked = 1; asked < maxQuestions; asked++) {
@@ -119,38 +128,36 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     throw new SmtpRefusal(denialReply(denial))
   }
 
-  async function leaveToBegin(session: Session, domains: readonly string[]): Promise<Leave> {
-    const given = await leave(session, 'envelope', domains)
-    count(session, given)
-    return given
+  function permit(session: Session, sender: EnvelopeSender): AtOnce<PermittedSender> {
+    const domains = sender.domain === null ? [] : [sender.domain]
+    return goOn(leave(session, 'envelope', domains), (given) => {
+      count(session, given)
+      return { sender, leave: given }
+    })
   }
 
   return {
     deny,
 
-    async authenticate(session, bearerToken) {
+    authenticate(session, bearerToken) {
       const presented = authenticator.present(bearerToken)
       if (!presented.wellFormed) {
         return deny(session, { allowed: false, reason: 'malformed-token' })
       }
       const { digest } = presented
-      const verdict = await ask(session, 'auth', () =>
-        admission.admit(digest, session.remoteAddress()),
-      )
-      if (verdict.allowed) session.digest = digest
-      return verdict
+      const admitted = ask(session, 'auth', () => admission.admit(digest, session.remoteAddress()))
+      return goOn(admitted, (verdict) => {
+        if (verdict.allowed) session.digest = digest
+        return verdict
+      })
     },
 
-    async envelope(session, mailFrom) {
-      if (mailFrom === '') {
-        const sender = { address: '', domain: null }
-        return { sender, leave: await leaveToBegin(session, []) }
-      }
+    envelope(session, mailFrom) {
+      if (mailFrom === '') return permit(session, { address: '', domain: null })
       const address = parseAddress(mailFrom)
       if (address === undefined) throw new SmtpRefusal(badSender)
       const { localPart, domain } = address
-      const sender = { address: `${localPart}@${domain}`, domain }
-      return { sender, leave: await leaveToBegin(session, [domain]) }
+      return permit(session, { address: `${localPart}@${domain}`, domain })
     },
 
     message: (session, domains) => leave(session, 'message', domains),

@@ -1,5 +1,6 @@
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
+import { goOn } from '../src/core/at-once.ts'
 import type { MessageHeader } from '../src/core/message-header.ts'
 import type { AssertionSigner } from '../src/service/ports.ts'
 import { createDotStuffing } from './dot-stuffing.ts'
@@ -49,11 +50,12 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   }
 
   /** The relay hears of it with the first recipient, as RFC 5321 §3.3 allows. */
-  async function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
+  function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
     abandon(session)
-    const { sender, leave } = await senders.envelope(session, mailFrom.address)
-    const parameters = mailParameters(mailFrom, sender)
-    transactions.set(session, { sender, parameters, leave, connection: undefined })
+    return goOn(senders.envelope(session, mailFrom.address), ({ sender, leave }) => {
+      const parameters = mailParameters(mailFrom, sender)
+      transactions.set(session, { sender, parameters, leave, connection: undefined })
+    })
   }
 
   async function rcpt(session: Session, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {

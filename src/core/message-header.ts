@@ -88,24 +88,25 @@ const malformed = { state: 'refused', problem: 'malformed-header' } as const
  * RFC 5322 §2.2: a name of printable ASCII right before the colon. The obsolete form with a space there (§4.5) is
  * refused, and so is a line of white space alone (§3.2.2): servers disagree on what they are.
  */
-const fieldStart = /([!-9;-~]+):/y
+const fieldStart = /[!-9;-~]+:/y
 const blankLine = /[ \t]*\r\n/y
 const fold = /[ \t]/y
 
 function splitFields(section: Buffer): HeaderField[] | undefined {
   const text = section.toString('latin1')
-  const matchAt = (pattern: RegExp, at: number) => {
+  const isAt = (pattern: RegExp, at: number) => {
     pattern.lastIndex = at
-    return pattern.exec(text)
+    return pattern.test(text)
   }
   const fields: HeaderField[] = []
   let fieldBegin = 0
   let name: string | undefined
   for (let at = 0; at < text.length; at = text.indexOf('\r\n', at) + 2) {
-    if (matchAt(blankLine, at) !== null) return undefined
-    if (matchAt(fold, at) === null) {
+    if (isAt(blankLine, at)) return undefined
+    if (!isAt(fold, at)) {
       if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin, at) })
-      name = matchAt(fieldStart, at)?.[1]?.toLowerCase()
+      if (!isAt(fieldStart, at)) return undefined
+      name = text.slice(at, fieldStart.lastIndex - 1).toLowerCase()
       fieldBegin = at
     }
     if (name === undefined) return undefined

@@ -1,3 +1,4 @@
+import type { AtOnce } from '../core/at-once.ts'
 import type { Denial } from '../core/denial.ts'
 import type { Digest } from '../core/token.ts'
 import type { Authenticator, Verdict } from './authenticate.ts'
@@ -9,7 +10,7 @@ export interface Admission {
    * A live token is let in also when the client's budget of failures is spent. Throws, or rejects, when the gate cannot
    * find out.
    */
-  admit(digest: Digest, remoteAddress: string): Verdict | Promise<Verdict>
+  admit(digest: Digest, remoteAddress: string): AtOnce<Verdict>
   /** Counts a denial that needed no question, and answers what the client is to be told. */
   fail(denial: Denial, remoteAddress: string): Denial
 }

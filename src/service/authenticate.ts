@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import type { AtOnce } from '../core/at-once.ts'
 import { type Credential, decide, type Principal } from '../core/decide.ts'
 import type { Denial } from '../core/denial.ts'
 import type { DomainRecord } from '../core/grants.ts'
@@ -34,12 +35,9 @@ export interface Authenticator {
    * May the holder of this token send as every one of these domains (A-labels), now? Without domains: is it alive?
    * At once when all of it is in memory. Throws, or rejects, when the gate cannot find out, which is never a denial.
    */
-  authorise(digest: Digest, senders: readonly string[]): Verdict | Promise<Verdict>
+  authorise(digest: Digest, senders: readonly string[]): AtOnce<Verdict>
   /** The same, each domain by itself and in its order, from one reading of the credential. */
-  authoriseEach(
-    digest: Digest,
-    senders: readonly string[],
-  ): readonly Verdict[] | Promise<readonly Verdict[]>
+  authoriseEach(digest: Digest, senders: readonly string[]): AtOnce<readonly Verdict[]>
 }
 
 interface AuthenticatorDeps {
@@ -67,7 +65,7 @@ export function createAuthenticator({
   clock,
   tokenPrefix,
 }: AuthenticatorDeps): Authenticator {
-  function find(digest: Digest, names: readonly string[]): Facts | Promise<Facts> {
+  function find(digest: Digest, names: readonly string[]): AtOnce<Facts> {
     const credential = lookup.findCredential(digest)
     const domains = names.map((name) => lookup.findDomain(name))
     if (domains.every(isAtHand)) {
@@ -96,14 +94,14 @@ export function createAuthenticator({
     digest: Digest,
     names: readonly string[],
     verdict: (facts: Facts) => V,
-  ): V | Promise<V> {
+  ): AtOnce<V> {
     // First of all, so that a node that lost the store does not ask it once more for every message.
     requireLease()
     const facts = find(digest, names)
     if (!('then' in facts) && areBelieved(facts)) return verdict(facts)
     return read(facts)
 
-    async function read(first: Facts | Promise<Facts>): Promise<V> {
+    async function read(first: AtOnce<Facts>): Promise<V> {
       let found = await first
       for (let reading = 1; ; reading++) {
         requireLease()

@@ -1,3 +1,4 @@
+import type { AtOnce } from '../core/at-once.ts'
 import type { Holder } from '../core/authority.ts'
 import type { ProofStatus } from '../core/challenge.ts'
 import type { Credential, Principal } from '../core/decide.ts'
@@ -14,7 +15,7 @@ import type { Digest } from '../core/token.ts'
  */
 
 /** At once when it is in memory, else a promise. */
-export type Answer<T> = Sighting<T> | Promise<Sighting<T>>
+export type Answer<T> = AtOnce<Sighting<T>>
 
 /** The two questions of the data plane. Each answer is one snapshot. */
 export interface Lookup {
@@ -367,7 +368,7 @@ export interface AuthFailures {
 /** Lets few in at a time; the others wait in a line that is short. */
 export interface Turnstile {
   /** Undefined, at once, when the line is full. */
-  pass<T>(work: () => T | Promise<T>): Promise<T> | undefined
+  pass<T>(work: () => AtOnce<T>): Promise<T> | undefined
 }
 
 /** How many may be there at once, by key. */
@@ -423,7 +424,7 @@ export interface AssertionSigner {
     readonly principal: Principal
     readonly senders: readonly string[]
     readonly protocol: 'http' | 'smtp'
-  }): string | Promise<string>
+  }): AtOnce<string>
 }
 
 /** What was read of the revocation log in one statement. */

@@ -1,10 +1,11 @@
+import { type AtOnce, goOn } from '../../src/core/at-once.ts'
 import type { Credential } from '../../src/core/decide.ts'
 import type { DomainRecord } from '../../src/core/grants.ts'
 import { credentialSighting, domainSighting, type Moment } from '../../src/core/sighting.ts'
 import { digestToken } from '../../src/core/token.ts'
 import type { Lookup } from '../../src/service/ports.ts'
 
-/** A store that counts, changes, and fails when it is told to. */
+/** Memory that counts, changes, and fails when it is told to; a store, where `before` or `after` takes its time. */
 export interface MemoryLookup extends Lookup {
   /** Adds a token with Domain Admin on these domains, which it adds too. */
   allow(bearerToken: string, domains: readonly string[], more?: Partial<Credential>): Credential
@@ -12,9 +13,9 @@ export interface MemoryLookup extends Lookup {
   /** Every question from now on is answered with this error, until it is undefined. */
   fault: Error | undefined
   /** Called before each question is answered: where a test holds it back. */
-  before: () => Promise<void> | void
+  before: () => AtOnce<void>
   /** Called after its answer was read, and before that is handed over. */
-  after: () => Promise<void> | void
+  after: () => AtOnce<void>
   /** The moment that every answer is of. */
   moment: Moment
   questions: number
@@ -33,13 +34,13 @@ export function createMemoryLookup(): MemoryLookup {
     return record
   }
 
-  async function answer<T>(value: () => T): Promise<T> {
+  function answer<T>(value: () => T): AtOnce<T> {
     lookup.questions += 1
-    await lookup.before()
-    if (lookup.fault !== undefined) throw lookup.fault
-    const found = value()
-    await lookup.after()
-    return found
+    return goOn(lookup.before(), () => {
+      if (lookup.fault !== undefined) throw lookup.fault
+      const found = value()
+      return goOn(lookup.after(), () => found)
+    })
   }
 
   const lookup: MemoryLookup = {

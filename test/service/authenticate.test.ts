@@ -4,9 +4,10 @@ import { createAuthenticator, Undecided } from '../../src/service/authenticate.t
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { createMemoryLookup } from '../helpers/memory-lookup.ts'
 
-/** An authenticator whose trust the test gives and takes. */
+/** An authenticator over a store, whose trust the test gives and takes. */
 function createNode() {
   const lookup = createMemoryLookup()
+  lookup.before = async () => {}
   const clock = createFakeClock()
   const trust = { hasLease: true, believed: () => true as boolean }
   const authenticator = createAuthenticator({

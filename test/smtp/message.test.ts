@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -307,6 +307,23 @@ test('everybody else has a turn while a message arrives as fast as it can be rea
   }
   expect(total).toBe(40 * 65_536)
   expect(most).toBeLessThan(2 * 524_288)
+})
+
+test('what nobody has asked for yet is read up to a bound, and no further', async () => {
+  const stream = new PassThrough({ highWaterMark: 1024 * 1024 })
+  const pieces = piecesOf(stream, createFakeClock())
+  for (let i = 0; i < 100; i++) {
+    stream.write(Buffer.alloc(1_000))
+    await nextTurn()
+  }
+  stream.end()
+  await nextTurn()
+  expect(100_000 - stream.readableLength).toBeLessThanOrEqual(16 * 1024 + 1_000)
+  let total = 0
+  for (let piece = await pieces.next(); piece !== undefined; piece = await pieces.next()) {
+    total += piece.length
+  }
+  expect(total).toBe(100_000)
 })
 
 test('a message that is all there waits for nobody', async () => {
