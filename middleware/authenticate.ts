@@ -1,5 +1,5 @@
 import type { Clock } from '../src/clock.ts'
-import { type AtOnce, goOn, settle } from '../src/core/at-once.ts'
+import { andThen, type MaybePromise, settle } from '../src/core/maybe-promise.ts'
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
 import type { RateLimit } from '../src/service/ports.ts'
@@ -26,7 +26,7 @@ export function authenticate({
   onFault,
 }: AuthenticateDeps): Step {
   /** Sets the principal, or answers. */
-  function decideOn(exchange: Exchange, ask: () => AtOnce<Verdict>): Answer {
+  function decideOn(exchange: Exchange, ask: () => MaybePromise<Verdict>): Answer {
     const startedAt = clock.monotonic()
     function conclude(verdict: Verdict): Refusal | undefined {
       if (!verdict.allowed) {
@@ -58,6 +58,6 @@ export function authenticate({
   return function checkStanding(exchange) {
     const { digest, remoteAddress } = exchange
     const refused = decideOn(exchange, () => admission.admit(digest, remoteAddress))
-    return goOn(refused, (refusal) => refusal ?? tooManyCalls(exchange))
+    return andThen(refused, (refusal) => refusal ?? tooManyCalls(exchange))
   }
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AtOnce } from '../src/core/at-once.ts'
 import type { Decision, Principal } from '../src/core/decide.ts'
+import type { MaybePromise } from '../src/core/maybe-promise.ts'
 import type { Digest } from '../src/core/token.ts'
 import type { Refusal } from './challenge.ts'
 
@@ -32,7 +32,7 @@ export interface Exchange {
 }
 
 /** What the client is told, if a step goes no further. */
-export type Answer = AtOnce<Refusal | undefined>
+export type Answer = MaybePromise<Refusal | undefined>
 
 /** One check. At once where everything that it needs is at hand. */
 export type Step<X extends Exchange = Exchange> = (exchange: X) => Answer

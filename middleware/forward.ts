@@ -24,7 +24,7 @@ export interface ForwardHooks {
   mayFinish(): boolean
   /** Makes the fields of the answer to the client. Both are flat lists of names and values; names come in lower case. */
   answerHeaders(fields: readonly string[]): string[]
-  /** The upstream broke off in the middle of its answer: all that is left is to break off too. */
+  /** The upstream broke off in the middle of its answer, and so did the gate. */
   broken(error: Error): void
 }
 
@@ -96,6 +96,7 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
           fail(error) {
             if (outgoing.headersSent) {
               hooks.broken(error)
+              breakOff(outgoing)
               resolve('done')
             } else if (error instanceof Superseded) {
               leaveClient()
@@ -144,6 +145,14 @@ function readOrigin(origin: string, ca: string | undefined) {
     tls: isTls ? { ca } : undefined,
   }
   return { host, address }
+}
+
+/** To a client of HTTP/1.0 the end of the connection is the end of a whole answer (RFC 9112 §6.3): it gets no end. */
+function breakOff(outgoing: ServerResponse) {
+  const { httpVersion, socket } = outgoing.req
+  // Over TLS the end is told by an alert, which is missing then.
+  if (httpVersion === '1.0' && !('encrypted' in socket)) socket.resetAndDestroy()
+  else outgoing.destroy()
 }
 
 /** RFC 9110 §9.3.1. An upstream may take it for a request of its own, which the client has written and nobody checked. */

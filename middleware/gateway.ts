@@ -4,6 +4,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import type { Clock } from '../src/clock.ts'
 import type { Decision } from '../src/core/decide.ts'
+import { andThen } from '../src/core/maybe-promise.ts'
 import type { Log } from '../src/log.ts'
 import type { Metrics } from '../src/metrics.ts'
 import type { Random } from '../src/random.ts'
@@ -170,10 +171,8 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   /** What was decided may be true no more when the upstream's connection is there: then it is decided anew. */
   async function forward(exchange: GatewayExchange): Promise<Refusal | undefined> {
     for (let attempt = 0; attempt < maxForwards; attempt++) {
-      const assertion = sign(exchange)
-      const forwarded = await forwardOnce(
-        exchange,
-        assertion instanceof Promise ? await assertion : assertion,
+      const forwarded = await andThen(sign(exchange), (assertion) =>
+        forwardOnce(exchange, assertion),
       )
       if (forwarded === 'done') return undefined
       if (forwarded !== 'superseded') {
@@ -214,10 +213,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     return exchange.upstream.forward(request, outgoing, {
       mayFinish: exchange.clearance.stillHolds,
       answerHeaders: (fields) => answerHeaders(fields, { principal, requestId }),
-      broken(error) {
-        reportUpstreamFailure(exchange, 'misbehaved', error)
-        breakOff(incoming, outgoing)
-      },
+      broken: (error) => reportUpstreamFailure(exchange, 'misbehaved', error),
     })
   }
 
@@ -289,13 +285,6 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       await Promise.all([...new Set(Object.values(upstreams))].map((upstream) => upstream.close()))
     },
   }
-}
-
-/** To a client of HTTP/1.0 the end of the connection is the end of a whole answer (RFC 9112 §6.3): it gets no end. */
-function breakOff({ httpVersion, socket }: IncomingMessage, outgoing: ServerResponse) {
-  // Over TLS the end is told by an alert, which is missing then.
-  if (httpVersion === '1.0' && !('encrypted' in socket)) socket.resetAndDestroy()
-  else outgoing.destroy()
 }
 
 /** A stream without an Email API of its own goes to the transactional one. */

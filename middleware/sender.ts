@@ -1,6 +1,6 @@
 import { parseAddress } from '../src/core/address.ts'
-import { settle } from '../src/core/at-once.ts'
 import { type Denial, isCredentialDenial } from '../src/core/denial.ts'
+import { settle } from '../src/core/maybe-promise.ts'
 import { type BodyProblem, createSenderScanner, type SendKind } from '../src/core/sender-scanner.ts'
 import type { Verdict } from '../src/service/authenticate.ts'
 import type { BodyMemory } from '../src/service/ports.ts'

@@ -5,7 +5,7 @@ import type {
   SMTPServerSession,
 } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
-import { type AtOnce, settle } from '../src/core/at-once.ts'
+import { type MaybePromise, settle } from '../src/core/maybe-promise.ts'
 import type { Seats } from '../src/service/ports.ts'
 import { createAuth } from './auth.ts'
 import { discardRest, type Pieces, piecesOf } from './message.ts'
@@ -13,10 +13,13 @@ import { hookError, type Reply, SmtpRefusal, tooLarge, undecided } from './reply
 import type { SenderCheck } from './sender.ts'
 import { createSessions, type Session } from './session.ts'
 
-/** What becomes of a message that is let through. Every method throws, or rejects with, `SmtpRefusal`. */
+/**
+ * What becomes of a message that is let through. Its methods throw, or reject with, `SmtpRefusal` for what the client is to
+ * be told.
+ */
 export interface Handover {
-  mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress): AtOnce<void>
-  rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress): AtOnce<void>
+  mail(session: Session, smtp: SMTPServerSession, mailFrom: SMTPServerAddress): MaybePromise<void>
+  rcpt(session: Session, smtp: SMTPServerSession, rcptTo: SMTPServerAddress): MaybePromise<void>
   /** Takes the bytes of DATA; answers the text that goes with 250. */
   data(session: Session, smtp: SMTPServerSession, pieces: Pieces): Promise<string | undefined>
   /** The client is gone. */
@@ -53,7 +56,7 @@ export function createHooks(deps: HookDeps): Hooks {
   /** Runs a hook and tells smtp-server how it ended, in the form that it takes. */
   function answer<T>(
     smtp: SMTPServerSession,
-    work: (session: Session) => AtOnce<T>,
+    work: (session: Session) => MaybePromise<T>,
     callback: (error: Error | null, value?: T) => void,
   ) {
     const session = sessionOf(smtp)

@@ -92,7 +92,7 @@ function createDelivery(
       const { sender } = await senders.envelope(session, address)
       envelopeDomains.set(session, sender.domain)
     },
-    rcpt: async () => {},
+    rcpt: () => {},
     async data(session, smtp, pieces) {
       const message = await openMessage(pieces, maxMessageBytes)
       const envelopeDomain = envelopeDomains.get(session) ?? null

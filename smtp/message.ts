@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../src/clock.ts'
-import { type AtOnce, goOn } from '../src/core/at-once.ts'
 import { headerSenders } from '../src/core/header-from.ts'
 import { createLineEndingGuard } from '../src/core/line-ending-guard.ts'
+import { andThen, type MaybePromise } from '../src/core/maybe-promise.ts'
 import { createHeaderReader, type MessageHeader } from '../src/core/message-header.ts'
 import { turns } from '../src/turns.ts'
 import { messageProblemReply, SmtpRefusal, tooLarge, tooSlow } from './reply.ts'
@@ -12,7 +12,7 @@ export interface Pieces {
   /**
    * Undefined at the end. Throws, or rejects with, `SmtpRefusal`, and what the stream throws when the client is gone.
    */
-  next(): AtOnce<Buffer | undefined>
+  next(): MaybePromise<Buffer | undefined>
 }
 
 /** A message whose header has arrived; the rest is still on its way. */
@@ -60,7 +60,11 @@ function checkPieces(pieces: Pieces, maxMessageBytes: number): Pieces {
   const guard = createLineEndingGuard()
   let received = 0
   let held: Buffer = Buffer.alloc(0)
-  function check(came: Buffer | undefined): AtOnce<Buffer | undefined> {
+  function next(): MaybePromise<Buffer | undefined> {
+    return andThen(pieces.next(), check)
+  }
+
+  function check(came: Buffer | undefined): MaybePromise<Buffer | undefined> {
     const problem = came === undefined ? guard.end() : guard.write(came)
     if (problem !== undefined) throw refused(problem)
     if (came === undefined) return undefined
@@ -72,7 +76,6 @@ function checkPieces(pieces: Pieces, maxMessageBytes: number): Pieces {
     return end > 0 ? piece.subarray(0, end) : next()
   }
 
-  const next = () => goOn(pieces.next(), check)
   return { next }
 }
 
@@ -85,19 +88,22 @@ const slowGraceMs = 180_000
 /** Beyond that a message comes at this rate at least, counted while the gate waits for the client. */
 const slowestBytesPerMs = 0.5
 
-/** So much is read before anybody asks for it: a small message with its end. */
+/**
+ * Lies ready before anybody asks, so that a small message is there with its end. Each open DATA may hold so much, and the
+ * piece that goes beyond it.
+ */
 const readAheadBytes = 16 * 1024
 
 /**
- * Reads a stream as its bytes come; to stop reading does not destroy it. A client that is too slow does: then it throws
- * `SmtpRefusal`. Node's own iterator does several times the work for each message, and copies pieces together.
+ * Reads a stream as its bytes come, from now on and a little ahead; to stop reading does not destroy it. A client that is
+ * too slow does: then it throws `SmtpRefusal`. Node's own iterator does several times the work for each message, and copies pieces together.
  */
 export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Pieces {
   const arrived: Buffer[] = []
   let arrivedBytes = 0
   let received = 0
   let waitedMs = 0
-  let mayGoOn = true
+  let hasTurn = true
   let wake = () => {}
   stream.on('data', (piece: Buffer) => {
     arrived.push(piece)
@@ -123,18 +129,18 @@ export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Piece
     })
   }
 
-  function next(): AtOnce<Buffer | undefined> {
-    if (!mayGoOn) {
-      mayGoOn = true
+  function next(): MaybePromise<Buffer | undefined> {
+    if (!hasTurn) {
+      hasTurn = true
       return new Promise<void>(turns.wait).then(next)
     }
     const piece = arrived.shift()
     if (piece !== undefined) {
       arrivedBytes -= piece.length
       received += piece.length
-      const isLast = arrived.length === 0 && stream.writableEnded && stream.readableLength === 0
       // Where only the end is missing there is nothing to wait for.
-      mayGoOn = turns.spend(piece.length) || isLast
+      const isLast = arrived.length === 0 && stream.writableEnded && stream.readableLength === 0
+      hasTurn = turns.spend(piece.length) || isLast
       return piece
     }
     if (stream.readableEnded) return undefined

@@ -20,8 +20,7 @@ export class UpstreamTrouble extends Error {}
 const maxReplyLineBytes = 4096
 const maxReplyLines = 100
 
-/** Who waits for a reply. */
-interface Asking {
+interface PendingReply {
   resolve(reply: UpstreamReply): void
   reject(error: Error): void
   /** What to say when it has waited for too long. */
@@ -35,7 +34,8 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   let lines: string[] = []
   /** Of the reply whose lines are coming in. */
   let replyCode = 0
-  let asking: Asking | undefined
+  /** One at a time: a second would leave the first without an answer. */
+  let pending: PendingReply | undefined
   let early: UpstreamReply | undefined
   /** Whether the command that waits for its answer is DATA; a message may come after 354, and ends with its dot. */
   let isDataAsked = false
@@ -45,14 +45,14 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   /** Whether some of the message has gone out. If not, it can be one write, with its dot. */
   let isBegun = false
   // One for the whole connection, set anew for each reply: a timer for each costs more.
-  const timer = setTimeout(() => asking && fail(asking.late), timeoutMs).unref()
+  const timer = setTimeout(() => pending && fail(pending.late), timeoutMs).unref()
 
   function fail(message: string) {
     if (trouble !== undefined) return
     trouble = new UpstreamTrouble(message)
     clearTimeout(timer)
     socket.destroy()
-    takeAsking()?.reject(trouble)
+    takePending()?.reject(trouble)
   }
 
   function listen(to: Socket) {
@@ -92,7 +92,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     }
     const complete = { code, lines }
     lines = []
-    const asked = takeAsking()
+    const asked = takePending()
     if (asked !== undefined) {
       inMessage = isDataAsked && code === 354
       isDataAsked = false
@@ -108,24 +108,24 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     return false
   }
 
-  function takeAsking(): Asking | undefined {
-    const taken = asking
-    asking = undefined
+  function takePending(): PendingReply | undefined {
+    const taken = pending
+    pending = undefined
     return taken
   }
 
-  function expect(
-    resolve: Asking['resolve'],
-    reject: Asking['reject'],
+  function onReply(
+    resolve: PendingReply['resolve'],
+    reject: PendingReply['reject'],
     late = 'the upstream did not answer in time',
   ) {
     if (trouble !== undefined) return reject(trouble)
     timer.refresh()
-    asking = { resolve, reject, late }
+    pending = { resolve, reject, late }
   }
 
-  function reply(late?: string): Promise<UpstreamReply> {
-    return new Promise((resolve, reject) => expect(resolve, reject, late))
+  function reply(): Promise<UpstreamReply> {
+    return new Promise((resolve, reject) => onReply(resolve, reject))
   }
 
   function command(line: string): Promise<UpstreamReply> {
@@ -140,25 +140,34 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     return { mail, rcpt: mail.code === 250 ? await command(rcptLine) : undefined }
   }
 
+  /** Callbacks, not promises: both replies may come in one piece, and who waits for the second must be there by then. */
   function beginPipelined(mailLine: string, rcptLine: string): Promise<Beginning> {
     if (trouble === undefined) socket.write(`${mailLine}\r\n${rcptLine}\r\n`)
     return new Promise((resolve, reject) => {
-      expect((mail) => {
-        if (mail.code === 250) return expect((rcpt) => resolve({ mail, rcpt }), reject)
-        function refuse(rcpt?: UpstreamReply) {
-          // It is in a transaction that is not this one.
-          if (rcpt && rcpt.code < 400) fail('the upstream took a recipient without a sender')
-          resolve({ mail, rcpt: undefined })
-        }
+      onReply((mail) => {
+        if (mail.code === 250) return onReply((rcpt) => resolve({ mail, rcpt }), reject)
         // Whoever refuses a sender may hang up before the recipient.
-        expect(refuse, () => refuse())
+        onReply(
+          (rcpt) => refuse(mail, rcpt),
+          () => refuse(mail),
+        )
       }, reject)
+
+      function refuse(mail: UpstreamReply, rcpt?: UpstreamReply) {
+        // A relay that takes this recipient is in a transaction that is not this one.
+        if (rcpt !== undefined && rcpt.code < 400) {
+          fail('the upstream took a recipient without a sender')
+        }
+        resolve({ mail, rcpt: undefined })
+      }
     })
   }
 
-  async function waitFor(event: string, of: Socket) {
-    of.once(event, () => takeAsking()?.resolve({ code: 0, lines: [] }))
-    await reply('the upstream could not be reached in time')
+  function waitFor(event: string, of: Socket): Promise<void> {
+    of.once(event, () => takePending()?.resolve({ code: 0, lines: [] }))
+    return new Promise((resolve, reject) =>
+      onReply(() => resolve(), reject, 'the upstream could not be reached in time'),
+    )
   }
 
   listen(first)
@@ -166,7 +175,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
 
   return {
     opened: (event: 'connect' | 'secureConnect') => waitFor(event, first),
-    reply: () => reply(),
+    reply,
     command,
     beginPipelined,
     beginInStep,

@@ -1,8 +1,8 @@
 import type { Clock } from '../src/clock.ts'
 import { parseAddress } from '../src/core/address.ts'
-import { type AtOnce, goOn, settle } from '../src/core/at-once.ts'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
+import { andThen, type MaybePromise, settle } from '../src/core/maybe-promise.ts'
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
 import type { RateLimit } from '../src/service/ports.ts'
@@ -47,15 +47,15 @@ export interface PermittedSender {
  */
 export interface SenderCheck {
   /** Is this a live token? If so the session remembers its digest. */
-  authenticate(session: Session, bearerToken: string): AtOnce<Decision>
+  authenticate(session: Session, bearerToken: string): MaybePromise<Decision>
   /** Counts and reports a denial that needed no question; answers what the client is to be told. */
   deny(session: Session, denial: Denial): Denial
   /** RFC5321.MailFrom. */
-  envelope(session: Session, mailFrom: string): AtOnce<PermittedSender>
+  envelope(session: Session, mailFrom: string): MaybePromise<PermittedSender>
   /** Every domain that the message claims. */
-  message(session: Session, domains: readonly string[]): AtOnce<Leave>
+  message(session: Session, domains: readonly string[]): MaybePromise<Leave>
   /** The same once more, at the end of the message. An answer that is still the same is reported to nobody. */
-  messageStill(session: Session, domains: readonly string[]): AtOnce<Leave>
+  messageStill(session: Session, domains: readonly string[]): MaybePromise<Leave>
 }
 
 /** A token that changes more often than this within one step is not to be decided on. */
@@ -68,9 +68,9 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
   function ask(
     session: Session,
     stage: 'auth' | 'envelope' | 'message',
-    question: () => AtOnce<Verdict>,
+    question: () => MaybePromise<Verdict>,
     isRepeated = false,
-  ): AtOnce<Verdict> {
+  ): MaybePromise<Verdict> {
     const startedAt = clock.monotonic()
     function conclude(verdict: Verdict): Verdict {
       if (!isRepeated || !verdict.allowed) {
@@ -84,16 +84,16 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     })
   }
 
-  function leave(
+  function askLeave(
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
     isRepeated = false,
-  ): AtOnce<Leave> {
+  ): MaybePromise<Leave> {
     const { digest } = session
     if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
     const question = () => authenticator.authorise(digest, domains)
-    return goOn(ask(session, stage, question, isRepeated), (verdict) => {
+    return andThen(ask(session, stage, question, isRepeated), (verdict) => {
       if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
       return {
         principal: verdict.principal,
@@ -128,11 +128,11 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     throw new SmtpRefusal(denialReply(denial))
   }
 
-  function permit(session: Session, sender: EnvelopeSender): AtOnce<PermittedSender> {
+  function permit(session: Session, sender: EnvelopeSender): MaybePromise<PermittedSender> {
     const domains = sender.domain === null ? [] : [sender.domain]
-    return goOn(leave(session, 'envelope', domains), (given) => {
-      count(session, given)
-      return { sender, leave: given }
+    return andThen(askLeave(session, 'envelope', domains), (leave) => {
+      count(session, leave)
+      return { sender, leave }
     })
   }
 
@@ -146,7 +146,7 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       }
       const { digest } = presented
       const admitted = ask(session, 'auth', () => admission.admit(digest, session.remoteAddress()))
-      return goOn(admitted, (verdict) => {
+      return andThen(admitted, (verdict) => {
         if (verdict.allowed) session.digest = digest
         return verdict
       })
@@ -160,7 +160,7 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       return permit(session, { address: `${localPart}@${domain}`, domain })
     },
 
-    message: (session, domains) => leave(session, 'message', domains),
-    messageStill: (session, domains) => leave(session, 'message', domains, true),
+    message: (session, domains) => askLeave(session, 'message', domains),
+    messageStill: (session, domains) => askLeave(session, 'message', domains, true),
   }
 }

@@ -1,6 +1,6 @@
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
-import { goOn } from '../src/core/at-once.ts'
+import { andThen } from '../src/core/maybe-promise.ts'
 import type { MessageHeader } from '../src/core/message-header.ts'
 import type { AssertionSigner } from '../src/service/ports.ts'
 import { createDotStuffing } from './dot-stuffing.ts'
@@ -37,7 +37,7 @@ interface Transaction {
 
 /**
  * Hands a message over in step with the upstream: the client hears of each recipient, and of the message, what the
- * upstream said. Nothing is kept here. Every method throws `SmtpRefusal` for what the client is to be told.
+ * upstream said. Nothing is kept here.
  */
 export function createSubmission(deps: SubmissionDeps): Handover {
   const { senders, upstream, onUpstreamTrouble } = deps
@@ -52,7 +52,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   /** The relay hears of it with the first recipient, as RFC 5321 §3.3 allows. */
   function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
     abandon(session)
-    return goOn(senders.envelope(session, mailFrom.address), ({ sender, leave }) => {
+    return andThen(senders.envelope(session, mailFrom.address), ({ sender, leave }) => {
       const parameters = mailParameters(mailFrom, sender)
       transactions.set(session, { sender, parameters, leave, connection: undefined })
     })

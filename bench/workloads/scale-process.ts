@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import { createRedisCache } from '../../src/cache/redis-cache.ts'
 import { systemClock } from '../../src/clock.ts'
+import { andThen } from '../../src/core/maybe-promise.ts'
 import { createDatabaseClock } from '../../src/fleet/database-clock.ts'
 import { createLog } from '../../src/log.ts'
 import { joinFleet } from '../../src/membership.ts'
@@ -48,7 +49,7 @@ async function withNode<T>(
         const presented = authenticator.present(bulkToken(index))
         if (!presented.wellFormed) throw new Error('the token is malformed')
         const verdict = authenticator.authorise(presented.digest, [bulkDomain])
-        return verdict instanceof Promise ? verdict.then(expectAllowed) : expectAllowed(verdict)
+        return andThen(verdict, expectAllowed)
       },
     })
   } finally {

@@ -103,13 +103,16 @@ function splitFields(section: Buffer): HeaderField[] | undefined {
   let name: string | undefined
   for (let at = 0; at < text.length; at = text.indexOf('\r\n', at) + 2) {
     if (isAt(blankLine, at)) return undefined
-    if (!isAt(fold, at)) {
-      if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin, at) })
-      if (!isAt(fieldStart, at)) return undefined
-      name = text.slice(at, fieldStart.lastIndex - 1).toLowerCase()
-      fieldBegin = at
+    if (isAt(fold, at)) {
+      // There is no field yet that it could continue.
+      if (name === undefined) return undefined
+      continue
     }
-    if (name === undefined) return undefined
+    if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin, at) })
+    if (!isAt(fieldStart, at)) return undefined
+    // The match ends behind the colon.
+    name = text.slice(at, fieldStart.lastIndex - 1).toLowerCase()
+    fieldBegin = at
   }
   if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin) })
   return fields

@@ -1,4 +1,4 @@
-import type { AtOnce } from '../core/at-once.ts'
+import type { MaybePromise } from '../core/maybe-promise.ts'
 import type { Turnstile } from '../service/ports.ts'
 
 export interface TurnstileOptions {
@@ -12,7 +12,7 @@ export function createTurnstile({ atOnce, maxWaiting, restMs }: TurnstileOptions
   const waiting: (() => void)[] = []
   let inside = 0
 
-  async function enter<T>(work: () => AtOnce<T>): Promise<T> {
+  async function enter<T>(work: () => MaybePromise<T>): Promise<T> {
     if (inside >= atOnce) await new Promise<void>((resolve) => waiting.push(resolve))
     else inside += 1
     try {

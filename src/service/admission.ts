@@ -1,5 +1,5 @@
-import type { AtOnce } from '../core/at-once.ts'
 import type { Denial } from '../core/denial.ts'
+import { andThen, type MaybePromise } from '../core/maybe-promise.ts'
 import type { Digest } from '../core/token.ts'
 import type { Authenticator, Verdict } from './authenticate.ts'
 import type { AuthFailures, Turnstile } from './ports.ts'
@@ -10,7 +10,7 @@ export interface Admission {
    * A live token is let in also when the client's budget of failures is spent. Throws, or rejects, when the gate cannot
    * find out.
    */
-  admit(digest: Digest, remoteAddress: string): AtOnce<Verdict>
+  admit(digest: Digest, remoteAddress: string): MaybePromise<Verdict>
   /** Counts a denial that needed no question, and answers what the client is to be told. */
   fail(denial: Denial, remoteAddress: string): Denial
 }
@@ -40,10 +40,6 @@ export function createAdmission({
     return { ...denial, failures: failures.add(remoteAddress) }
   }
 
-  function judged(verdict: Verdict, remoteAddress: string): Verdict {
-    return verdict.allowed ? verdict : fail(verdict, remoteAddress)
-  }
-
   return {
     fail,
     admit(digest, remoteAddress) {
@@ -54,8 +50,9 @@ export function createAdmission({
       if (answer === undefined) {
         return { allowed: false, reason: 'too-many-failures', waitMs: fullLineWaitMs }
       }
-      if ('then' in answer) return answer.then((verdict) => judged(verdict, remoteAddress))
-      return judged(answer, remoteAddress)
+      return andThen(answer, (verdict) =>
+        verdict.allowed ? verdict : fail(verdict, remoteAddress),
+      )
     },
   }
 }

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts'
-import type { AtOnce } from '../core/at-once.ts'
 import { type Credential, decide, type Principal } from '../core/decide.ts'
 import type { Denial } from '../core/denial.ts'
 import type { DomainRecord } from '../core/grants.ts'
+import type { MaybePromise } from '../core/maybe-promise.ts'
 import type { Sighting } from '../core/sighting.ts'
 import { type Digest, type PresentedToken, parseToken } from '../core/token.ts'
 import type { Answer, Lookup, Trust } from './ports.ts'
@@ -35,9 +35,9 @@ export interface Authenticator {
    * May the holder of this token send as every one of these domains (A-labels), now? Without domains: is it alive?
    * At once when all of it is in memory. Throws, or rejects, when the gate cannot find out, which is never a denial.
    */
-  authorise(digest: Digest, senders: readonly string[]): AtOnce<Verdict>
+  authorise(digest: Digest, senders: readonly string[]): MaybePromise<Verdict>
   /** The same, each domain by itself and in its order, from one reading of the credential. */
-  authoriseEach(digest: Digest, senders: readonly string[]): AtOnce<readonly Verdict[]>
+  authoriseEach(digest: Digest, senders: readonly string[]): MaybePromise<readonly Verdict[]>
 }
 
 interface AuthenticatorDeps {
@@ -65,7 +65,7 @@ export function createAuthenticator({
   clock,
   tokenPrefix,
 }: AuthenticatorDeps): Authenticator {
-  function find(digest: Digest, names: readonly string[]): AtOnce<Facts> {
+  function find(digest: Digest, names: readonly string[]): MaybePromise<Facts> {
     const credential = lookup.findCredential(digest)
     const domains = names.map((name) => lookup.findDomain(name))
     if (domains.every(isAtHand)) {
@@ -90,18 +90,18 @@ export function createAuthenticator({
   }
 
   /** Judges what was found in the turn in which it decides on it, and reads again what is no longer true. */
-  function settle<V>(
+  function decideOnBelieved<V>(
     digest: Digest,
     names: readonly string[],
     verdict: (facts: Facts) => V,
-  ): AtOnce<V> {
+  ): MaybePromise<V> {
     // First of all, so that a node that lost the store does not ask it once more for every message.
     requireLease()
     const facts = find(digest, names)
     if (!('then' in facts) && areBelieved(facts)) return verdict(facts)
     return read(facts)
 
-    async function read(first: AtOnce<Facts>): Promise<V> {
+    async function read(first: MaybePromise<Facts>): Promise<V> {
       let found = await first
       for (let reading = 1; ; reading++) {
         requireLease()
@@ -133,12 +133,14 @@ export function createAuthenticator({
     present: (bearerToken) => parseToken(bearerToken, tokenPrefix, knows),
     knows,
 
-    authorise: (digest, senders) => settle(digest, senders, (facts) => judge(senders, facts)),
+    authorise: (digest, senders) =>
+      decideOnBelieved(digest, senders, (facts) => judge(senders, facts)),
 
     authoriseEach(digest, senders) {
-      if (senders.length === 1) return settle(digest, senders, (facts) => [judge(senders, facts)])
+      if (senders.length === 1)
+        return decideOnBelieved(digest, senders, (facts) => [judge(senders, facts)])
       const names = [...new Set(senders)]
-      return settle(digest, names, ({ credential, domains }) => {
+      return decideOnBelieved(digest, names, ({ credential, domains }) => {
         const verdicts = new Map(
           names.map((name, i) => [
             name,

@@ -1,9 +1,9 @@
-import type { AtOnce } from '../core/at-once.ts'
 import type { Holder } from '../core/authority.ts'
 import type { ProofStatus } from '../core/challenge.ts'
 import type { Credential, Principal } from '../core/decide.ts'
 import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
 import type { ImportedCredential } from '../core/imported-credential.ts'
+import type { MaybePromise } from '../core/maybe-promise.ts'
 import type { Rate, RateText } from '../core/rate.ts'
 import type { Moment, Sighting } from '../core/sighting.ts'
 import type { TokenTimes } from '../core/standing.ts'
@@ -15,7 +15,7 @@ import type { Digest } from '../core/token.ts'
  */
 
 /** At once when it is in memory, else a promise. */
-export type Answer<T> = AtOnce<Sighting<T>>
+export type Answer<T> = MaybePromise<Sighting<T>>
 
 /** The two questions of the data plane. Each answer is one snapshot. */
 export interface Lookup {
@@ -368,7 +368,7 @@ export interface AuthFailures {
 /** Lets few in at a time; the others wait in a line that is short. */
 export interface Turnstile {
   /** Undefined, at once, when the line is full. */
-  pass<T>(work: () => AtOnce<T>): Promise<T> | undefined
+  pass<T>(work: () => MaybePromise<T>): Promise<T> | undefined
 }
 
 /** How many may be there at once, by key. */
@@ -424,7 +424,7 @@ export interface AssertionSigner {
     readonly principal: Principal
     readonly senders: readonly string[]
     readonly protocol: 'http' | 'smtp'
-  }): AtOnce<string>
+  }): MaybePromise<string>
 }
 
 /** What was read of the revocation log in one statement. */

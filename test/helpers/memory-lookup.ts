@@ -1,11 +1,14 @@
-import { type AtOnce, goOn } from '../../src/core/at-once.ts'
 import type { Credential } from '../../src/core/decide.ts'
 import type { DomainRecord } from '../../src/core/grants.ts'
+import { andThen, type MaybePromise } from '../../src/core/maybe-promise.ts'
 import { credentialSighting, domainSighting, type Moment } from '../../src/core/sighting.ts'
 import { digestToken } from '../../src/core/token.ts'
 import type { Lookup } from '../../src/service/ports.ts'
 
-/** Memory that counts, changes, and fails when it is told to; a store, where `before` or `after` takes its time. */
+/**
+ * A lookup that counts, changes, and fails when it is told to. It answers at once, as memory does; with a promise, as a store
+ * does, where `before` or `after` gives one.
+ */
 export interface MemoryLookup extends Lookup {
   /** Adds a token with Domain Admin on these domains, which it adds too. */
   allow(bearerToken: string, domains: readonly string[], more?: Partial<Credential>): Credential
@@ -13,9 +16,9 @@ export interface MemoryLookup extends Lookup {
   /** Every question from now on is answered with this error, until it is undefined. */
   fault: Error | undefined
   /** Called before each question is answered: where a test holds it back. */
-  before: () => AtOnce<void>
+  before: () => MaybePromise<void>
   /** Called after its answer was read, and before that is handed over. */
-  after: () => AtOnce<void>
+  after: () => MaybePromise<void>
   /** The moment that every answer is of. */
   moment: Moment
   questions: number
@@ -34,12 +37,12 @@ export function createMemoryLookup(): MemoryLookup {
     return record
   }
 
-  function answer<T>(value: () => T): AtOnce<T> {
+  function answer<T>(value: () => T): MaybePromise<T> {
     lookup.questions += 1
-    return goOn(lookup.before(), () => {
+    return andThen(lookup.before(), () => {
       if (lookup.fault !== undefined) throw lookup.fault
       const found = value()
-      return goOn(lookup.after(), () => found)
+      return andThen(lookup.after(), () => found)
     })
   }
 

@@ -7,6 +7,7 @@ import { createMemoryLookup } from '../helpers/memory-lookup.ts'
 /** An authenticator over a store, whose trust the test gives and takes. */
 function createNode() {
   const lookup = createMemoryLookup()
+  // A store answers with a promise.
   lookup.before = async () => {}
   const clock = createFakeClock()
   const trust = { hasLease: true, believed: () => true as boolean }

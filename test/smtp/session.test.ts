@@ -169,16 +169,6 @@ describe('AUTH', () => {
 })
 
 describe('MAIL', () => {
-  test('may be said and taken back thousands of times in one write', async () => {
-    const client = await authenticated()
-    client.write('MAIL FROM:<a@ok.test>\r\nRSET\r\n'.repeat(5_000))
-    for (let i = 0; i < 5_000; i++) {
-      expect(await client.reply()).toBe('250 2.1.0 Accepted')
-      expect(await client.reply()).toMatch(/^250 /)
-    }
-    expect(await client.say('NOOP')).toMatch(/^250 /)
-  })
-
   test.each([
     ['a domain of the token', '<a@ok.test>', '250 2.1.0 Accepted', 'MAIL FROM:<a@ok.test>'],
     ['in capitals', '<a@OK.TEST>', '250 2.1.0 Accepted', 'MAIL FROM:<a@ok.test>'],
@@ -295,6 +285,17 @@ describe('MAIL', () => {
     expect(await client.say('MAIL FROM:<ü@ok.test>')).toMatch(/^553 5\.6\.7 /)
     await client.say('MAIL FROM:<a@ok.test>')
     expect(await client.say('RCPT TO:<ü@c.test>')).toMatch(/^553 5\.6\.7 /)
+  })
+
+  test('thousands of MAIL and RSET in one write are all answered, though each is in the turn that reads it', async () => {
+    // Were each answered from within the one before, the stack would not be deep enough.
+    const client = await authenticated()
+    client.write('MAIL FROM:<a@ok.test>\r\nRSET\r\n'.repeat(5_000))
+    for (let i = 0; i < 5_000; i++) {
+      expect(await client.reply()).toBe('250 2.1.0 Accepted')
+      expect(await client.reply()).toMatch(/^250 /)
+    }
+    expect(await client.say('NOOP')).toMatch(/^250 /)
   })
 })
 
