@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Decision, Principal } from '../src/core/decide.ts'
-import type { MaybePromise } from '../src/core/maybe-promise.ts'
+import { isPromise, type MaybePromise } from '../src/core/maybe-promise.ts'
 import type { Digest } from '../src/core/token.ts'
 import type { Refusal } from './challenge.ts'
 
@@ -60,7 +60,7 @@ export function openExchange(
 export async function takeSteps<X extends Exchange>(steps: readonly Step<X>[], exchange: X) {
   for (const step of steps) {
     const answer = step(exchange)
-    const refusal = answer instanceof Promise ? await answer : answer
+    const refusal = isPromise(answer) ? await answer : answer
     if (refusal !== undefined) return refusal
   }
   return undefined

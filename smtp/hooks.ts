@@ -113,8 +113,7 @@ export function createHooks(deps: HookDeps): Hooks {
       refusal = replyTo(session, error)
       return undefined
     })
-    const isRead =
-      stream.readableEnded || (await discardRest(pieces, deps.maxMessageBytes).catch(() => true))
+    const isRead = await discardRest(pieces, deps.maxMessageBytes).catch(() => true)
     if (!isRead) {
       // It will not stop: 421 closes the connection.
       stream.destroy()

@@ -78,7 +78,7 @@ function createDelivery(
   const envelopeDomains = new WeakMap<Session, string | null>()
 
   async function* bytesOf(session: Session, { header, body }: OpenMessage, domains: string[]) {
-    for (const { raw } of header.fields) yield raw
+    yield header.section
     for (;;) {
       const piece = await body.next()
       if (piece === undefined) break

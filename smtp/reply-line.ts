@@ -19,6 +19,8 @@ export class UpstreamTrouble extends Error {}
 /** RFC 5321 §4.5.3.1.5 says 512 octets; many servers write more. */
 const maxReplyLineBytes = 4096
 const maxReplyLines = 100
+/** A message of so few is one write with its dot: the smallest buffer that Linux gives a socket takes it at once (tcp(7)). */
+const oneWriteBytes = 4096
 
 interface PendingReply {
   resolve(reply: UpstreamReply): void
@@ -42,8 +44,8 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
   let isCorked = false
-  /** Whether some of the message has gone out. If not, it can be one write, with its dot. */
-  let isBegun = false
+  /** Of the message, since DATA. */
+  let messageBytes = 0
   // One for the whole connection, set anew for each reply: a timer for each costs more.
   const timer = setTimeout(() => pending && fail(pending.late), timeoutMs).unref()
 
@@ -131,7 +133,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   function command(line: string): Promise<UpstreamReply> {
     if (trouble === undefined) socket.write(`${line}\r\n`)
     isDataAsked = line === 'DATA'
-    if (isDataAsked) isBegun = false
+    if (isDataAsked) messageBytes = 0
     return reply()
   }
 
@@ -197,6 +199,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
         if (trouble !== undefined) throw trouble
         if (early !== undefined) return undefined
         cork()
+        messageBytes += bytes.length
         if (socket.write(bytes)) return undefined
         uncork()
         const isFull = socket.writableLength >= socket.writableHighWaterMark
@@ -205,7 +208,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
 
       taken() {
         if (trouble !== undefined) throw trouble
-        if (early !== undefined || !isBegun) return undefined
+        if (early !== undefined || messageBytes <= oneWriteBytes) return undefined
         uncork()
         return socket.writableLength > 0 ? drained() : undefined
       },
@@ -236,7 +239,6 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   function uncork() {
     if (!isCorked) return
     isCorked = false
-    isBegun = true
     socket.uncork()
   }
 

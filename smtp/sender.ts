@@ -97,19 +97,24 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
       return {
         principal: verdict.principal,
-        take: (step) => (verdict.stillHolds() ? step() : takeAnew(step)),
+        take: (step) => (verdict.stillHolds() ? step() : askAnew(session, stage, question, step)),
       }
     })
+  }
 
-    async function takeAnew<T>(step: () => Promise<T>): Promise<T> {
-      for (let asked = 1; asked < maxQuestions; asked++) {
-        const anew = await ask(session, stage, question)
-        if (!anew.allowed) throw new SmtpRefusal(denialReply(anew))
-        if (anew.stillHolds()) return step()
-      }
-      onFault?.(session, new Error('the decision was superseded again and again'))
-      throw new SmtpRefusal(undecided)
+  async function askAnew<T>(
+    session: Session,
+    stage: 'envelope' | 'message',
+    question: () => MaybePromise<Verdict>,
+    step: () => Promise<T>,
+  ): Promise<T> {
+    for (let asked = 1; asked < maxQuestions; asked++) {
+      const verdict = await ask(session, stage, question)
+      if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
+      if (verdict.stillHolds()) return step()
     }
+    onFault?.(session, new Error('the decision was superseded again and again'))
+    throw new SmtpRefusal(undecided)
   }
 
   function deny(session: Session, denied: Denial): Denial {

@@ -1,7 +1,7 @@
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
 import { andThen } from '../src/core/maybe-promise.ts'
-import type { MessageHeader } from '../src/core/message-header.ts'
+import type { HeaderField, MessageHeader } from '../src/core/message-header.ts'
 import type { AssertionSigner } from '../src/service/ports.ts'
 import { createDotStuffing } from './dot-stuffing.ts'
 import { type MailParameters, mailCommand, mailParameters, rcptCommand } from './envelope.ts'
@@ -148,9 +148,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     connection: UpstreamConnection,
     message: OpenMessage,
   ): Promise<UpstreamReply> {
-    const claimed = [...message.senders]
-    if (sender.domain !== null) claimed.push(sender.domain)
-    const domains = [...new Set(claimed)]
+    const domains = claimedDomains(message, sender)
     const leave = await senders.message(session, domains)
     const { principal } = leave
     const assertion = await deps.assertions.sign({
@@ -163,14 +161,13 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     if (ready.code !== 354) return isSuccess(ready) ? nonsense(ready) : ready
 
     const stuff = createDotStuffing()
-    const stamps = [
-      traceField(session, smtp, parameters),
-      headerField('Postern-Assertion', assertion),
-      headerField('Postern-Account-Id', String(principal.accountId)),
-      headerField('Postern-Token-Id', String(principal.tokenId)),
-    ]
-    const head = [Buffer.from(stamps.join('')), ...fieldsToRelay(message.header)]
-    await connection.write(stuff(Buffer.concat(head)))
+    const stamps =
+      traceField(session, smtp, parameters) +
+      headerField('Postern-Assertion', assertion) +
+      headerField('Postern-Account-Id', String(principal.accountId)) +
+      headerField('Postern-Token-Id', String(principal.tokenId))
+    const head = Buffer.concat([Buffer.from(stamps), ...fieldsToRelay(message.header)])
+    await connection.write(stuff(head))
     for (;;) {
       const piece = await message.body.next()
       if (piece === undefined) break
@@ -221,9 +218,18 @@ function enhancedText(reply: UpstreamReply): Pick<Reply, 'enhanced' | 'text'> {
   return { enhanced: `${Math.floor(reply.code / 100)}${detail}`, text: text.slice(own.length) }
 }
 
+/** Of the header and of the envelope, none twice: nearly always one. */
+function claimedDomains({ senders }: OpenMessage, { domain }: EnvelopeSender): readonly string[] {
+  return domain === null || senders.includes(domain) ? senders : [...senders, domain]
+}
+
 /** Forged copies of our own fields never get through; everything else goes on as it came. */
-function fieldsToRelay({ fields }: MessageHeader): Buffer[] {
-  return fields.filter(({ name }) => !name.startsWith('postern-')).map(({ raw }) => raw)
+function fieldsToRelay({ section, fields }: MessageHeader): Buffer[] {
+  const isForged = ({ name }: HeaderField) => name.startsWith('postern-')
+  if (!fields.some(isForged)) return [section]
+  return fields
+    .filter((field) => !isForged(field))
+    .map(({ begin, end }) => section.subarray(begin, end))
 }
 
 /** RFC 6531 §4.3: `UTF8SMTPSA` and its kin. */

@@ -24,7 +24,7 @@ export const maxSenders = 100
  * Who a message says it is from (RFC 5322 §3.6.2): every mailbox of its one From field, of Sender, and of the Resent
  * fields that mean the same (§3.6.6).
  */
-export function headerSenders({ fields }: MessageHeader): HeaderSenders {
+export function headerSenders({ section, fields }: MessageHeader): HeaderSenders {
   const named = (name: string) => fields.filter((field) => field.name === name)
   const [from, secondFrom] = named('from')
   const senders = named('sender')
@@ -34,17 +34,17 @@ export function headerSenders({ fields }: MessageHeader): HeaderSenders {
 
   const authors = [from, ...named('resent-from')]
   senders.push(...named('resent-sender'))
-  const size = [...authors, ...senders].reduce((sum, { raw }) => sum + raw.length, 0)
+  const size = [...authors, ...senders].reduce((sum, { begin, end }) => sum + end - begin, 0)
   if (size > maxSenderBytes) return { ok: false, problem: 'unreadable-from' }
 
   const domains: string[] = []
   for (const field of authors) {
-    const found = mailboxDomains(field)
+    const found = mailboxDomains(section, field)
     if (found === undefined) return { ok: false, problem: 'unreadable-from' }
     domains.push(...found)
   }
   for (const field of senders) {
-    const found = mailboxDomains(field)
+    const found = mailboxDomains(section, field)
     if (found?.length !== 1) return { ok: false, problem: 'unreadable-sender' }
     domains.push(...found)
   }
@@ -60,19 +60,20 @@ const known = new Map<string, readonly string[] | undefined>()
 const maxKnown = 1_000
 const maxKnownBytes = 256
 
-function mailboxDomains(field: HeaderField): readonly string[] | undefined {
-  if (field.raw.length > maxKnownBytes) return readMailboxDomains(field)
-  const bytes = field.raw.toString('latin1')
+function mailboxDomains(section: Buffer, field: HeaderField): readonly string[] | undefined {
+  const { begin, end } = field
+  if (end - begin > maxKnownBytes) return readMailboxDomains(section, field)
+  const bytes = section.toString('latin1', begin, end)
   if (known.has(bytes)) return known.get(bytes)
-  const domains = readMailboxDomains(field)
+  const domains = readMailboxDomains(section, field)
   if (known.size >= maxKnown) known.clear()
   known.set(bytes, domains)
   return domains
 }
 
 /** Two readings of the field, one strict and one by a parser of the full grammar, that have to agree on every mailbox. */
-function readMailboxDomains(field: HeaderField): string[] | undefined {
-  const written = unfold(field)
+function readMailboxDomains(section: Buffer, field: HeaderField): string[] | undefined {
+  const written = unfold(section, field)
   if (written === undefined || hasDeceivingWord(written)) return undefined
   const text = written.replace(addressAsName, '$1 <$2>')
   const mailboxes = readStrictly(text)
@@ -87,10 +88,10 @@ function readMailboxDomains(field: HeaderField): string[] | undefined {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** The field's value in one line, or undefined for bytes that are not UTF-8 or hold a control character. */
-function unfold({ name, raw }: HeaderField): string | undefined {
+function unfold(section: Buffer, { name, begin, end }: HeaderField): string | undefined {
   let text: string
   try {
-    text = utf8.decode(raw.subarray(name.length + 1))
+    text = utf8.decode(section.subarray(begin + name.length + 1, end))
   } catch {
     return undefined
   }

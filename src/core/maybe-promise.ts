@@ -6,7 +6,7 @@ export function andThen<T, R>(
   asked: MaybePromise<T>,
   conclude: (value: T) => MaybePromise<R>,
 ): MaybePromise<R> {
-  return asked instanceof Promise ? asked.then(conclude) : conclude(asked)
+  return isPromise(asked) ? asked.then(conclude) : conclude(asked)
 }
 
 /** The same, with faults answered: `fail` gets what `ask` throws or rejects with, and nothing that `conclude` throws. */
@@ -21,5 +21,10 @@ export function settle<T, R>(
   } catch (fault) {
     return fail(fault)
   }
-  return asked instanceof Promise ? asked.then(conclude, fail) : conclude(asked)
+  return isPromise(asked) ? asked.then(conclude, fail) : conclude(asked)
+}
+
+/** Whosever it is: a promise of another library that were taken for its value would be a decision. */
+export function isPromise<T>(asked: MaybePromise<T>): asked is Promise<T> {
+  return typeof asked === 'object' && asked !== null && 'then' in asked
 }

@@ -2,11 +2,14 @@
 export interface HeaderField {
   /** Lower case. */
   readonly name: string
-  /** The whole field, folds and its last CRLF included. */
-  readonly raw: Buffer
+  /** Where the whole field lies in the section, folds and its last CRLF included. */
+  readonly begin: number
+  readonly end: number
 }
 
 export interface MessageHeader {
+  /** The bytes of all fields as they came, without the empty line behind them. */
+  readonly section: Buffer
   readonly fields: readonly HeaderField[]
 }
 
@@ -59,7 +62,7 @@ export function createHeaderReader(maxHeaderBytes = defaultMaxHeaderBytes): Head
   function split(section: Buffer, rest: Buffer): HeaderRead {
     if (section.length > maxHeaderBytes) return tooLarge
     const fields = splitFields(section)
-    return fields === undefined ? malformed : { state: 'done', header: { fields }, rest }
+    return fields === undefined ? malformed : { state: 'done', header: { section, fields }, rest }
   }
 
   return {
@@ -99,7 +102,7 @@ function splitFields(section: Buffer): HeaderField[] | undefined {
     return pattern.test(text)
   }
   const fields: HeaderField[] = []
-  let fieldBegin = 0
+  let begin = 0
   let name: string | undefined
   for (let at = 0; at < text.length; at = text.indexOf('\r\n', at) + 2) {
     if (isAt(blankLine, at)) return undefined
@@ -108,12 +111,12 @@ function splitFields(section: Buffer): HeaderField[] | undefined {
       if (name === undefined) return undefined
       continue
     }
-    if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin, at) })
+    if (name !== undefined) fields.push({ name, begin, end: at })
     if (!isAt(fieldStart, at)) return undefined
     // The match ends behind the colon.
     name = text.slice(at, fieldStart.lastIndex - 1).toLowerCase()
-    fieldBegin = at
+    begin = at
   }
-  if (name !== undefined) fields.push({ name, raw: section.subarray(fieldBegin) })
+  if (name !== undefined) fields.push({ name, begin, end: text.length })
   return fields
 }

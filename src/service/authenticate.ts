@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { type Credential, decide, type Principal } from '../core/decide.ts'
 import type { Denial } from '../core/denial.ts'
 import type { DomainRecord } from '../core/grants.ts'
-import type { MaybePromise } from '../core/maybe-promise.ts'
+import { andThen, isPromise, type MaybePromise } from '../core/maybe-promise.ts'
 import type { Sighting } from '../core/sighting.ts'
 import { type Digest, type PresentedToken, parseToken } from '../core/token.ts'
 import type { Answer, Lookup, Trust } from './ports.ts'
@@ -71,7 +71,7 @@ export function createAuthenticator({
     if (domains.every(isAtHand)) {
       if (isAtHand(credential)) return { credential, domains }
       // The usual miss: many tokens have one domain.
-      return credential.then((found) => ({ credential: found, domains }))
+      return andThen(credential, (found) => ({ credential: found, domains }))
     }
     return Promise.all([credential, ...domains]).then(([first, ...rest]) => ({
       credential: first as Sighting<Credential>,
@@ -98,17 +98,22 @@ export function createAuthenticator({
     // First of all, so that a node that lost the store does not ask it once more for every message.
     requireLease()
     const facts = find(digest, names)
-    if (!('then' in facts) && areBelieved(facts)) return verdict(facts)
-    return read(facts)
+    if (!isPromise(facts) && areBelieved(facts)) return verdict(facts)
+    return decideOnceBelieved(digest, names, verdict, facts)
+  }
 
-    async function read(first: MaybePromise<Facts>): Promise<V> {
-      let found = await first
-      for (let reading = 1; ; reading++) {
-        requireLease()
-        if (areBelieved(found)) return verdict(found)
-        if (reading === maxReadings) throw new Undecided('the records keep changing')
-        found = await find(digest, names)
-      }
+  async function decideOnceBelieved<V>(
+    digest: Digest,
+    names: readonly string[],
+    verdict: (facts: Facts) => V,
+    first: MaybePromise<Facts>,
+  ): Promise<V> {
+    let found = await first
+    for (let reading = 1; ; reading++) {
+      requireLease()
+      if (areBelieved(found)) return verdict(found)
+      if (reading === maxReadings) throw new Undecided('the records keep changing')
+      found = await find(digest, names)
     }
   }
 
@@ -154,5 +159,5 @@ export function createAuthenticator({
 }
 
 function isAtHand<T>(answer: Answer<T>): answer is Sighting<T> {
-  return !('then' in answer)
+  return !isPromise(answer)
 }

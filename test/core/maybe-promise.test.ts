@@ -13,6 +13,19 @@ test('what is not there yet is concluded when it is', async () => {
   expect(await settle(async () => 1, String, fail)).toBe('1')
 })
 
+test('a promise of another library is one too', async () => {
+  // biome-ignore lint/suspicious/noThenProperty: that is what it is about.
+  const foreign = { then: (conclude: (value: number) => unknown) => conclude(1) } as Promise<number>
+  expect(await andThen(foreign, (value) => value + 1)).toBe(2)
+  expect(
+    await settle(
+      () => foreign,
+      String,
+      () => 'failed',
+    ),
+  ).toBe('1')
+})
+
 test('what asking throws, or rejects with, is answered', async () => {
   const fault = new Error('out of order')
   const fail = (thrown: unknown) => thrown

@@ -19,18 +19,32 @@ async function authenticated(
   lookup.allow(token, ['ok.test'])
   const authenticator = createAuthenticator({ lookup, clock: systemClock, tokenPrefix: 'pst_' })
   const options = checkSubmission({ authenticator, maxMessageBytes }, deliver)
-  const server = new SMTPServer({ ...options, disabledCommands: ['STARTTLS'], logger: false })
+  const ended = Promise.withResolvers<void>()
+  function onData(...[stream, session, callback]: Parameters<NonNullable<typeof options.onData>>) {
+    stream.on('end', ended.resolve)
+    options.onData?.(stream, session, callback)
+  }
+  const server = new SMTPServer({
+    ...options,
+    onData,
+    disabledCommands: ['STARTTLS'],
+    logger: false,
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => new Promise<void>((resolve) => server.close(resolve)))
   const client = await connectSmtp(`127.0.0.1:${(server.server.address() as AddressInfo).port}`)
   await client.say('EHLO client.test')
   expect(await client.say(plain(token))).toMatch(/^235 /)
   return {
-    async send(bodyBytes: number) {
+    /** The first message has been read to its end, whoever has looked at it. */
+    ended: ended.promise,
+    async send(bodyBytes: number, headerIsThere?: Promise<void>) {
       await client.say('MAIL FROM:<a@ok.test>')
       await client.say('RCPT TO:<b@c.test>')
       await client.say('DATA')
-      client.write(`From: a@ok.test\r\n\r\n${'x'.repeat(bodyBytes)}\r\n.\r\n`)
+      client.write('From: a@ok.test\r\n\r\nHello,\r\n')
+      await headerIsThere
+      client.write(`${'x'.repeat(bodyBytes)}\r\n.\r\n`)
       return client.reply()
     },
   }
@@ -45,4 +59,15 @@ test('a delivery that does not want the bytes is answered all the same', async (
 test('and never for a message over the limit', async () => {
   const { send } = await authenticated(async () => 'Dropped', 100_000)
   expect(await send(5_000_000)).toMatch(/^421 4\.7\.0 The message is larger/)
+})
+
+test('nor for one that lay ready to its end while it was delivered', async () => {
+  const delivering = Promise.withResolvers<void>()
+  async function deliver() {
+    delivering.resolve()
+    await ended
+    return 'Dropped'
+  }
+  const { send, ended } = await authenticated(deliver, 5_000)
+  expect(await send(15_000, delivering.promise)).toMatch(/^421 4\.7\.0 The message is larger/)
 })
