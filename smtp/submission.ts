@@ -75,42 +75,31 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     }
   }
 
-  /** A pooled connection may have died, or gone bad, unnoticed: it is replaced, once, by a new one. */
+  /** Answers the relay's reply to RCPT. Throws `SmtpRefusal` where it refuses the sender. */
   async function openTransaction(
     transaction: Transaction,
     rcptTo: SMTPServerAddress,
   ): Promise<UpstreamReply> {
-    const idle = upstream.takeIdle()
-    if (idle !== undefined) {
-      try {
-        return await begin(idle, transaction, rcptTo)
-      } catch (error) {
-        if (!(error instanceof UpstreamTrouble)) throw error
-      }
-    }
-    return begin(await upstream.connect(), transaction, rcptTo)
-  }
-
-  /** Answers the relay's reply to RCPT. Throws `SmtpRefusal` where it refuses the sender. */
-  async function begin(
-    connection: UpstreamConnection,
-    transaction: Transaction,
-    rcptTo: SMTPServerAddress,
-  ): Promise<UpstreamReply> {
     const { sender, parameters, leave } = transaction
-    const { extensions } = connection
-    try {
-      const mailLine = mailCommand(sender, parameters, extensions)
-      const rcptLine = rcptCommand(rcptTo, parameters, extensions)
-      const { mail, rcpt } = await leave.take(() => connection.begin(mailLine, rcptLine))
-      if (rcpt === undefined) throw new SmtpRefusal(passedOn(mail))
-      transaction.connection = connection
-      return rcpt
-    } catch (error) {
-      // A refusal says nothing against the connection; trouble does.
-      if (error instanceof SmtpRefusal) upstream.release(connection)
-      else connection.destroy()
-      throw error
+    let idle = upstream.takeIdle()
+    for (;;) {
+      const connection = idle ?? (await upstream.connect())
+      const { extensions } = connection
+      try {
+        const mailLine = mailCommand(sender, parameters, extensions)
+        const rcptLine = rcptCommand(rcptTo, parameters, extensions)
+        const { mail, rcpt } = await leave.take(() => connection.begin(mailLine, rcptLine))
+        if (rcpt === undefined) throw new SmtpRefusal(passedOn(mail))
+        transaction.connection = connection
+        return rcpt
+      } catch (error) {
+        // A refusal says nothing against the connection; trouble does.
+        if (error instanceof SmtpRefusal) upstream.release(connection)
+        else connection.destroy()
+        // A pooled one may have died, or gone bad, unnoticed: it is replaced, once, by a new one.
+        if (idle === undefined || !(error instanceof UpstreamTrouble)) throw error
+        idle = undefined
+      }
     }
   }
 
