@@ -19,7 +19,7 @@ export class UpstreamTrouble extends Error {}
 /** RFC 5321 §4.5.3.1.5 says 512 octets; many servers write more. */
 const maxReplyLineBytes = 4096
 const maxReplyLines = 100
-/** A message of so few is one write with its dot: the smallest buffer that Linux gives a socket takes it at once (tcp(7)). */
+/** A message of so few can be one write with its dot: the smallest buffer that Linux gives a socket takes it at once (tcp(7)). */
 const oneWriteBytes = 4096
 
 interface PendingReply {
@@ -46,6 +46,8 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   let isCorked = false
   /** Of the message, since DATA. */
   let messageBytes = 0
+  /** Whether some of them have gone out. */
+  let isBegun = false
   // One for the whole connection, set anew for each reply: a timer for each costs more.
   const timer = setTimeout(() => pending && fail(pending.late), timeoutMs).unref()
 
@@ -133,7 +135,10 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   function command(line: string): Promise<UpstreamReply> {
     if (trouble === undefined) socket.write(`${line}\r\n`)
     isDataAsked = line === 'DATA'
-    if (isDataAsked) messageBytes = 0
+    if (isDataAsked) {
+      messageBytes = 0
+      isBegun = false
+    }
     return reply()
   }
 
@@ -208,7 +213,8 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
 
       taken() {
         if (trouble !== undefined) throw trouble
-        if (early !== undefined || messageBytes <= oneWriteBytes) return undefined
+        if (early !== undefined) return undefined
+        if (!isBegun && messageBytes <= oneWriteBytes) return undefined
         uncork()
         return socket.writableLength > 0 ? drained() : undefined
       },
@@ -239,6 +245,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   function uncork() {
     if (!isCorked) return
     isCorked = false
+    isBegun = true
     socket.uncork()
   }
 

@@ -164,10 +164,15 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       const early = connection.earlyReply()
       if (early !== undefined) return early
     }
-    await connection.taken()
-    // The last question, in the same turn as the dot: the connection does not outlive its token.
-    const last = await senders.messageStill(session, domains)
-    return last.take(() => connection.finish())
+    let taken = connection.taken()
+    for (;;) {
+      await taken
+      // The last question, in the same turn as the dot: the connection does not outlive its token.
+      const last = await senders.messageStill(session, domains)
+      // What was held back to go out with the dot has gone out, if the answer had to be waited for.
+      taken = connection.taken()
+      if (taken === undefined) return last.take(() => connection.finish())
+    }
   }
 
   function traceField(

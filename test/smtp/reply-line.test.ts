@@ -54,12 +54,36 @@ test('a short message and its dot are one write', async () => {
   expect((await finished).code).toBe(250)
 })
 
+test('a short message that came in two parts is taken before its dot is decided on', async () => {
+  const { line, writes, take } = await withData()
+  await line.connection.write(Buffer.from('From: a@ok.test\r\n'))
+  await nextTurn()
+  await line.connection.write(Buffer.from('\r\nHello\r\n'))
+  let isTaken = false
+  const taken = line.connection.taken()
+  expect(taken).toBeInstanceOf(Promise)
+  void taken?.then(() => {
+    isTaken = true
+  })
+  await nextTurn()
+  expect(isTaken).toBe(false)
+  // The first part; then the second, and the mark behind it.
+  for (const _ of ['first', 'second']) {
+    take()
+    await nextTurn()
+  }
+  await taken
+  expect(writes.join('')).toBe('DATA\r\nFrom: a@ok.test\r\n\r\nHello\r\n')
+})
+
 test('what a relay may not take at once is taken before the dot is decided on', async () => {
   const { line, writes, take } = await withData()
   const message = `From: a@ok.test\r\n\r\n${'x'.repeat(8_000)}\r\n`
   await line.connection.write(Buffer.from(message))
   let isTaken = false
-  const taken = line.connection.taken()?.then(() => {
+  const taken = line.connection.taken()
+  expect(taken).toBeInstanceOf(Promise)
+  void taken?.then(() => {
     isTaken = true
   })
   await nextTurn()
