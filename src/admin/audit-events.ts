@@ -25,7 +25,10 @@ export function addAuditEvents({ operation, generation, shape, account }: AuditE
       at: z.iso.datetime(),
       actor: z.strictObject({ name: z.string(), token_id: id.nullable(), origin: z.string() }),
       action: z.string().openapi({ example: 'token.permissions_changed' }),
-      subject: z.strictObject({ type: z.enum(['account', 'domain', 'token', 'key']), id: z.int() }),
+      subject: z.strictObject({
+        type: z.enum(['account', 'domain', 'token', 'key', 'fleet']),
+        id: z.int(),
+      }),
       before: state,
       after: state,
     })

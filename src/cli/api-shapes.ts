@@ -121,7 +121,10 @@ export const shapes = {
       at: instant,
       actor: z.object({ name: z.string(), token_id: z.int().nullable(), origin: z.string() }),
       action: z.string(),
-      subject: z.object({ type: z.enum(['account', 'domain', 'token', 'key']), id: z.int() }),
+      subject: z.object({
+        type: z.enum(['account', 'domain', 'token', 'key', 'fleet']),
+        id: z.int(),
+      }),
       before: z.record(z.string(), z.unknown()).nullable(),
       after: z.record(z.string(), z.unknown()).nullable(),
     })

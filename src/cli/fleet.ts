@@ -37,8 +37,8 @@ export const fleetCommands: readonly LocalCommand[] = [
     name: 'fleet new-era',
     about: 'Make every gate forget what it knows: after an older copy of the database was restored',
     examples: ['fleet new-era'],
-    async run({ operations }) {
-      const { era, epoch } = await operations.store.beginEra()
+    async run({ operations, actor, clock }) {
+      const { era, epoch } = await operations.store.beginEra({ actor, at: clock.now() })
       const output = { json: { era, epoch }, text: 'A new era has begun' }
       return withReceipt(output, await operations.confirm(epoch))
     },

@@ -190,7 +190,11 @@ export interface AuditEvent {
   readonly origin: string
   /** `token.created`, `token.reset`, `token.deleted`, `domain.added`, … */
   readonly action: string
-  readonly subject: { readonly type: 'account' | 'domain' | 'token' | 'key'; readonly id: number }
+  /** What is there once, a key or the fleet, has the id 0. */
+  readonly subject: {
+    readonly type: 'account' | 'domain' | 'token' | 'key' | 'fleet'
+    readonly id: number
+  }
   readonly before: unknown
   readonly after: unknown
 }
@@ -500,7 +504,7 @@ export interface FleetRegistry {
    * Begins a new era by hand: after an older copy of the database was restored, which the database itself does not show.
    * Every node forgets what it knows, and changes wait until no lease of the old era can run.
    */
-  beginEra(): Promise<Moment>
+  beginEra(request: ChangeRequest): Promise<Moment>
   /** The database's clock, milliseconds since the Unix epoch. */
   readClock(): Promise<number>
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import type { FleetRegistry } from '../service/ports.ts'
+import { recordAudit } from './audit.ts'
 import { noticeTimeline, timeline } from './revocation-log.ts'
 import type { Database, Dialect } from './schema.ts'
 
@@ -196,16 +197,25 @@ export function createFleetRegistry(database: Database): FleetRegistry {
 
     watchLog: watch,
 
-    beginEra: () =>
-      write((db) =>
-        db
+    beginEra: ({ actor, at }) =>
+      database.write(async (transaction) => {
+        const { db } = transaction
+        const before = await db
+          .selectFrom('revocation_clock')
+          .select('era')
+          .executeTakeFirstOrThrow()
+        const begun = await db
           .updateTable('revocation_clock')
           .set({ era: randomUUID(), era_at: now })
           // Else the next change would begin yet another one.
           .$if(dialect === 'postgres', (update) => update.set({ timeline }))
           .returning(['era', 'epoch'])
-          .executeTakeFirstOrThrow(),
-      ),
+          .executeTakeFirstOrThrow()
+        const subject = { type: 'fleet', id: 0 } as const
+        const event = { at, actor, accountId: null, action: 'fleet.era_begun', subject }
+        await recordAudit(transaction, { ...event, before, after: begun })
+        return begun
+      }),
 
     async readClock() {
       const { rows } = await sql<{ at: number }>`select ${now} as at`.execute(reader)

@@ -189,13 +189,22 @@ export function fleetContract(open: () => Promise<FleetStore>) {
 
   test('a new era keeps the epochs, and says how young it is', async () => {
     const before = await read()
-    const begun = await store.beginEra()
+    const actor = { name: 'root', origin: 'cli' }
+    const begun = await store.beginEra({ actor, at: 1_000 })
     expect(begun.epoch).toBe(before.epoch)
     expect(begun.era).not.toBe(before.era)
     const { moment, eraAgeMs } = await store.readNodes()
     expect(moment).toEqual(begun)
     expect(eraAgeMs).toBeGreaterThanOrEqual(0)
     expect(eraAgeMs).toBeLessThan(60_000)
+    const [event] = await store.listAuditEvents({ limit: 1 })
+    expect(event).toMatchObject({
+      action: 'fleet.era_begun',
+      actor: 'root',
+      subject: { type: 'fleet', id: 0 },
+      before: { era: before.era },
+      after: begun,
+    })
     expect(await grow()).toBe(before.epoch + 1)
   })
 
