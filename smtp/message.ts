@@ -96,7 +96,8 @@ const readAheadBytes = 16 * 1024
 
 /**
  * Reads a stream as its bytes come, from now on and a little ahead; to stop reading does not destroy it. A client that is
- * too slow does: then it throws `SmtpRefusal`. Node's own iterator does several times the work for each message, and copies pieces together.
+ * too slow does: then it throws `SmtpRefusal`. Node's own iterator does several times the work for each message, and
+ * copies pieces together.
  */
 export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Pieces {
   const arrived: Buffer[] = []

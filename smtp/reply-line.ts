@@ -19,7 +19,7 @@ export class UpstreamTrouble extends Error {}
 /** RFC 5321 §4.5.3.1.5 says 512 octets; many servers write more. */
 const maxReplyLineBytes = 4096
 const maxReplyLines = 100
-/** A message of so few can be one write with its dot: the smallest buffer that Linux gives a socket takes it at once (tcp(7)). */
+/** Of a message that can be one write with its dot: the smallest buffer that Linux gives a socket takes them (tcp(7)). */
 const oneWriteBytes = 4096
 
 interface PendingReply {
