@@ -169,9 +169,12 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       await taken
       // The last question, in the same turn as the dot: the connection does not outlive its token.
       const last = await senders.messageStill(session, domains)
-      // What was held back to go out with the dot has gone out, if the answer had to be waited for.
-      taken = connection.taken()
-      if (taken === undefined) return last.take(() => connection.finish())
+      const reply = await last.take(() => {
+        // What was held back to go out with the dot goes out without it when an answer has to be waited for.
+        taken = connection.taken()
+        return taken === undefined ? connection.finish() : Promise.resolve(undefined)
+      })
+      if (reply !== undefined) return reply
     }
   }
 

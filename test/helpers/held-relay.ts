@@ -1,0 +1,38 @@
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { createReplyLine } from '../../smtp/reply-line.ts'
+
+/** A connection to a relay that takes what is written only when it is told to. */
+export function createHeldRelay() {
+  const writes: string[] = []
+  let take = () => {}
+  function hold(bytes: Buffer[], done: () => void) {
+    writes.push(Buffer.concat(bytes).toString('latin1'))
+    take = done
+  }
+  const socket = new Duplex({
+    read() {},
+    write: (bytes, _encoding, done) => hold([bytes], done),
+    writev: (parts, done) =>
+      hold(
+        parts.map(({ chunk }) => chunk),
+        done,
+      ),
+  })
+  const { connection } = createReplyLine(
+    Object.assign(socket, { setNoDelay() {} }) as unknown as Socket,
+    60_000,
+  )
+  return {
+    connection,
+    /** Each as the operating system gets it. */
+    writes,
+    /** The oldest write is through. */
+    take() {
+      const taken = take
+      take = () => {}
+      taken()
+    },
+    say: (reply: string) => void socket.push(`${reply}\r\n`),
+  }
+}

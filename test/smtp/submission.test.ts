@@ -1,0 +1,77 @@
+import { PassThrough } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
+import { expect, test } from 'vitest'
+import { piecesOf } from '../../smtp/message.ts'
+import type { Leave } from '../../smtp/sender.ts'
+import type { Session } from '../../smtp/session.ts'
+import { createSubmission } from '../../smtp/submission.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { createHeldRelay } from '../helpers/held-relay.ts'
+
+test('a dot whose question had to be waited for is asked about again behind what went out meanwhile', async () => {
+  const clock = createFakeClock()
+  const relay = createHeldRelay()
+  const principal = { tokenId: 1, accountId: 1 } as Leave['principal']
+  const leave: Leave = { principal, take: (step) => step() }
+  const questions: PromiseWithResolvers<Leave>[] = []
+  const submission = createSubmission({
+    senders: {
+      envelope: () => ({ sender: { address: 'a@ok.test', domain: 'ok.test' }, leave }),
+      message: () => leave,
+      messageStill() {
+        const question = Promise.withResolvers<Leave>()
+        questions.push(question)
+        return question.promise
+      },
+      authenticate: () => ({ allowed: true, principal }),
+      deny: (_session, denial) => denial,
+    },
+    assertions: { sign: () => 'signed' },
+    clock,
+    upstream: {
+      origin: 'smtp://relay.test:25',
+      takeIdle: () => ({ ...relay.connection, extensions: new Map(), begin }),
+      connect: () => Promise.reject(new Error('there is one')),
+      release: () => {},
+      close: () => {},
+    },
+    hostname: 'gate.test',
+    maxMessageBytes: 100_000,
+    onUpstreamTrouble: () => {},
+  })
+  async function begin() {
+    const taken = { code: 250, lines: ['Ok'] }
+    return { mail: taken, rcpt: taken }
+  }
+  const session = { closed: false, requestId: () => 'id' } as Session
+  const smtp = { hostNameAppearsAs: 'client.test', remoteAddress: '192.0.2.1' } as SMTPServerSession
+  const address = (text: string) => ({ address: text, args: false }) as SMTPServerAddress
+  await submission.mail(session, smtp, address('a@ok.test'))
+  await submission.rcpt(session, smtp, address('b@c.test'))
+
+  const message = new PassThrough()
+  const answer = submission.data(session, smtp, piecesOf(message, clock))
+  message.end('From: a@ok.test\r\n\r\nHello\r\n')
+  await nextTurn()
+  relay.take()
+  relay.say('354 Go ahead')
+  await nextTurn()
+  expect(questions).toHaveLength(1)
+  expect(relay.writes.at(-1)).toMatch(/Hello\r\n$/)
+
+  // The message is on its way, and the relay has not taken it.
+  questions[0]?.resolve(leave)
+  await nextTurn()
+  relay.take()
+  await nextTurn()
+  relay.take()
+  await nextTurn()
+  expect(relay.writes.join('')).toMatch(/Hello\r\n$/)
+  expect(questions).toHaveLength(2)
+  questions[1]?.resolve(leave)
+  await nextTurn()
+  expect(relay.writes.at(-1)).toBe('.\r\n')
+  relay.say('250 Taken')
+  expect(await answer).toMatch(/Taken/)
+})
