@@ -24,7 +24,7 @@ export interface ForwardHooks {
   mayFinish(): boolean
   /** Makes the fields of the answer to the client. Both are flat lists of names and values; names come in lower case. */
   answerHeaders(fields: readonly string[]): string[]
-  /** The upstream broke off in the middle of its answer, and so did the gate. */
+  /** The upstream broke off in the middle of its answer, and so does the gate. */
   broken(error: Error): void
 }
 

@@ -252,7 +252,7 @@ const mutants: readonly Mutant[] = [
   },
 ]
 
-/** The seeds of the suite. */
+/** So many are tried. */
 const seeds = 240
 
 test.for(mutants)(
