@@ -94,7 +94,7 @@ export function readBody(
     // The last one stays: a late error of a body that nobody reads any more must not end the process.
     incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
     // When the parser is through with the bytes at hand.
-    process.nextTick(watchPace)
+    turns.atEnd(watchPace)
   })
 }
 

@@ -26,7 +26,7 @@ import {
 import { countFields } from './content.ts'
 import { type Answer, type Exchange, openExchange, type Step, takeSteps } from './exchange.ts'
 import { createHttpUpstream, type HttpUpstream } from './forward.ts'
-import { answerHeaders, upstreamHeaders } from './headers.ts'
+import { answerHeaders, createRequestFields } from './headers.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
 
@@ -88,9 +88,10 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   const { authenticator, assertions, clock, random, log, metrics, limits = {} } = deps
   const { rate, bodyMemory, clientAddress } = limits
   const admission = createAdmission({ authenticator, ...limits })
-  const { maxBodyBytes, forbiddenStatus, operatorHeaders } = options
+  const { maxBodyBytes, forbiddenStatus } = options
   const match = createRouteMatcher([...sendRoutes, ...options.routes])
   const upstreams = connectUpstreams(options)
+  const requestFields = createRequestFields(options.operatorHeaders)
   const checks = { authenticator, admission, rate, clock, report, onFault, bodyMemory }
   const checkSend = sender({ ...checks, kind: 'send', maxBodyBytes, forbiddenStatus })
   const checkBatch = sender({ ...checks, kind: 'batch', maxBodyBytes, forbiddenStatus })
@@ -194,7 +195,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     const { incoming, outgoing, principal, requestId, remoteAddress, matched } = exchange
     const checksJson = matched.route.check !== 'authenticated'
     const { host, 'content-type': contentType } = incoming.headers
-    const headers = upstreamHeaders(incoming.rawHeaders, {
+    const fields = requestFields(incoming.rawHeaders, {
       principal,
       assertion,
       requestId,
@@ -202,12 +203,11 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       protocol: clientProtocol(incoming),
       host,
       contentType: checksJson ? 'application/json' : contentType,
-      operatorHeaders,
     })
     const request = {
       method: matched.route.method,
       path: matched.path,
-      headers,
+      fields,
       body: exchange.body,
     }
     return exchange.upstream.forward(request, outgoing, {

@@ -19,7 +19,7 @@ const hopByHop = [
 ]
 
 /** What only the gate may tell the upstream, or what a server there could take for the request's own line. */
-const strippedFromRequests = new Set([
+const isStrippedFromRequests = oneOf([
   ...hopByHop,
   'authorization',
   'api-token',
@@ -41,12 +41,14 @@ const strippedFromRequests = new Set([
 const strippedPrefixes = ['postern-', 'x-forwarded-', 'sec-websocket-']
 
 /** `connection` names further fields that are hop-by-hop; content-length is right for what passes unchanged. */
-const strippedFromAnswers = new Set([...hopByHop, 'cache-control', 'x-request-id'])
+const isStrippedFromAnswers = oneOf([...hopByHop, 'cache-control', 'x-request-id'])
 
-const none: ReadonlySet<string> = new Set()
+/** RFC 9110 §5.5: anything else in a value could end its line. */
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/
 
 export interface Stamp {
   readonly principal: Principal
+  /** A compact JWS. */
   readonly assertion: string
   readonly requestId: string
   readonly remoteAddress: string
@@ -54,42 +56,59 @@ export interface Stamp {
   readonly host: string | undefined
   /** Of the body, undefined when there is none. */
   readonly contentType: string | undefined
-  /** The upstream's own credential and the like, set by the operator: last, so that nothing overrides it. */
-  readonly operatorHeaders: readonly (readonly [string, string])[]
 }
 
-/** The fields of the request to the upstream, as a flat list of names and values. */
-export function upstreamHeaders(rawHeaders: readonly string[], stamp: Stamp): string[] {
-  const dropped = connectionOptions(rawHeaders)
-  const { operatorHeaders } = stamp
-  const operatorNames =
-    operatorHeaders.length === 0 ? none : new Set(operatorHeaders.map(([name]) => canonical(name)))
-  const fields: string[] = []
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? ''
-    const key = canonical(name)
-    if (strippedFromRequests.has(key) || dropped.has(key) || operatorNames.has(key)) continue
-    if (strippedPrefixes.some((prefix) => key.startsWith(prefix))) continue
-    fields.push(name, rawHeaders[i + 1] ?? '')
+/** The fields of a request to the upstream, but for those of its connection and its length. */
+export interface RequestFields {
+  /** Undefined: as the upstream is called. */
+  readonly host: string | undefined
+  /** All others, each a whole line (RFC 9112 §5). */
+  readonly lines: string
+}
+
+/**
+ * `operatorHeaders` are the upstream's own credential and the like: last, so that nothing overrides them. Throws for a value
+ * that is not one line of text.
+ */
+export function createRequestFields(operatorHeaders: readonly (readonly [string, string])[]) {
+  const isOperators = oneOf(operatorHeaders.map(([name]) => canonical(name)))
+  let host: string | undefined
+  let operatorLines = ''
+  for (const [name, value] of operatorHeaders) {
+    const line = fieldLine(name, value)
+    if (canonical(name) === 'host') host = value
+    else operatorLines += line
   }
-  fields.push(
-    'Postern-Assertion',
-    stamp.assertion,
-    'Postern-Account-Id',
-    String(stamp.principal.accountId),
-    'Postern-Token-Id',
-    String(stamp.principal.tokenId),
-    'X-Forwarded-For',
-    stamp.remoteAddress,
-    'X-Forwarded-Proto',
-    stamp.protocol,
-    'X-Request-Id',
-    stamp.requestId,
+
+  return function requestFields(rawHeaders: readonly string[], stamp: Stamp): RequestFields {
+    const dropped = connectionOptions(rawHeaders)
+    let lines = ''
+    for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i] ?? ''
+      const key = canonical(name)
+      if (isStrippedFromRequests(key) || hasStrippedPrefix(key) || isOperators(key)) continue
+      if (dropped?.has(key)) continue
+      lines += fieldLine(name, rawHeaders[i + 1] ?? '')
+    }
+    return { host, lines: lines + stampLines(stamp) + operatorLines }
+  }
+}
+
+/** What the gate makes itself needs no look at its characters. */
+function stampLines(stamp: Stamp): string {
+  const { principal, assertion, requestId, remoteAddress, protocol, host, contentType } = stamp
+  return (
+    `Postern-Assertion: ${assertion}\r\nPostern-Account-Id: ${principal.accountId}\r\n` +
+    `Postern-Token-Id: ${principal.tokenId}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Request-Id: ${requestId}\r\n` +
+    fieldLine('X-Forwarded-For', remoteAddress) +
+    (host === undefined ? '' : fieldLine('X-Forwarded-Host', host)) +
+    (contentType === undefined ? '' : fieldLine('Content-Type', contentType))
   )
-  if (stamp.host !== undefined) fields.push('X-Forwarded-Host', stamp.host)
-  if (stamp.contentType !== undefined) fields.push('Content-Type', stamp.contentType)
-  for (const [name, value] of operatorHeaders) fields.push(name, value)
-  return fields
+}
+
+function fieldLine(name: string, value: string): string {
+  if (notInValue.test(value)) throw new Error(`a value of ${name} is not one line of text`)
+  return `${name}: ${value}\r\n`
 }
 
 /** The fields of the answer to the client. Both are flat lists of names and values; those that came are in lower case. */
@@ -101,7 +120,7 @@ export function answerHeaders(
   const fields: string[] = []
   for (let i = 0; i + 1 < answered.length; i += 2) {
     const name = answered[i] ?? ''
-    if (strippedFromAnswers.has(name) || dropped.has(name)) continue
+    if (isStrippedFromAnswers(name) || dropped?.has(name)) continue
     if (canonical(name).startsWith('postern-')) continue
     fields.push(name, answered[i + 1] ?? '')
   }
@@ -123,16 +142,29 @@ function canonical(name: string): string {
   return lower.includes('_') ? lower.replaceAll('_', '-') : lower
 }
 
-/** The fields that `Connection` names are for this hop only (RFC 9110 §7.6.1). */
-function connectionOptions(rawHeaders: readonly string[]): ReadonlySet<string> {
+function hasStrippedPrefix(key: string): boolean {
+  for (const prefix of strippedPrefixes) if (key.startsWith(prefix)) return true
+  return false
+}
+
+/** Whether a text is one of a few names. To compare it with those of its length is cheaper than to hash one off the wire. */
+function oneOf(names: readonly string[]): (text: string) => boolean {
+  const byLength = Map.groupBy(names, ({ length }) => length)
+  return (text) => byLength.get(text.length)?.includes(text) ?? false
+}
+
+/** The fields that `Connection` names are for this hop only (RFC 9110 §7.6.1). Undefined: none. */
+function connectionOptions(rawHeaders: readonly string[]): ReadonlySet<string> | undefined {
   let options: Set<string> | undefined
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() !== 'connection') continue
+    // Most are of another length, and need no look at their case.
+    const name = rawHeaders[i] ?? ''
+    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue
     const value = rawHeaders[i + 1] ?? ''
     // What nearly everybody says: Keep-Alive is stripped in any case, and no field is named Close.
     if (value === 'keep-alive' || value === 'close') continue
     options ??= new Set()
     for (const option of value.split(',')) options.add(canonical(option.trim()))
   }
-  return options ?? none
+  return options
 }

@@ -32,8 +32,11 @@ export function createLimits(
   clock: Pick<Clock, 'now'>,
   { redis, metrics, random }: LimitsDeps,
 ) {
-  const share = redis && createRedisCounts(redis.client, random.uuid())
-  const counts = (maxKeys: number) => createWindowCounts({ clock, share, maxKeys })
+  const process = random.uuid()
+  function counts<K extends string | number>(kind: string, maxKeys: number) {
+    const share = redis && createRedisCounts(redis.client, process, kind)
+    return createWindowCounts<K>({ clock, share, maxKeys })
+  }
   const { authFailureLimit, tokenRate, connectionLimit, bodyMemoryBytes, maxBodyBytes } = config
   const bodyMemory =
     bodyMemoryBytes === null
@@ -42,11 +45,11 @@ export function createLimits(
   if (bodyMemory !== undefined) metrics.watchBodyMemory(bodyMemory.held)
   const proxies = createTrustedProxies(config.trustedProxies ?? [])
   return {
-    rate: createTokenRate(counts(config.cacheEntries), tokenRate),
+    rate: createTokenRate(counts('calls', config.cacheEntries), tokenRate),
     failures:
       authFailureLimit === null
         ? undefined
-        : createAuthFailures(counts(maxClients), authFailureLimit, clock),
+        : createAuthFailures(counts('failures', maxClients), authFailureLimit, clock),
     turnstile: createTurnstile(suspects),
     clientSeats:
       connectionLimit.address === null

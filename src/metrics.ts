@@ -1,14 +1,8 @@
-import {
-  AggregatorRegistry,
-  Counter,
-  Gauge,
-  Histogram,
-  type LabelValues,
-  Registry,
-} from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Decision } from './core/decide.ts'
 import type { DenialReason } from './core/denial.ts'
 import type { Receipt } from './service/ports.ts'
+import { tallied, talliedHistogram } from './tallies.ts'
 
 /** What the gate counts. Labels are closed lists: no address, token or domain ever becomes one. */
 export interface Metrics {
@@ -75,38 +69,17 @@ export type Stage = 'auth' | 'envelope' | 'message'
 const decisionBuckets = [0.000_005, 0.000_05, 0.000_2, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10]
 const answerBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
 
-interface Tally {
-  count: number
-}
-
 export function createMetrics(): Metrics {
   const registry = new Registry()
   const registers = [registry]
-
-  /** For what is counted in every request: prom-client writes the labels out at each call, a tally when somebody asks. */
-  function tallied<L extends string>(
-    Metric: typeof Counter<L> | typeof Gauge<L>,
-    config: { readonly name: string; readonly help: string; readonly labelNames: L[] },
-  ) {
-    const tallies: (Tally & { readonly labels: LabelValues<L> })[] = []
-    function collect(this: Counter<L> | Gauge<L>) {
-      this.reset()
-      for (const { labels, count } of tallies) this.inc(labels, count)
-    }
-    new Metric({ ...config, registers, collect })
-    return function tally(labels: LabelValues<L>): Tally {
-      const made = { labels, count: 0 }
-      tallies.push(made)
-      return made
-    }
-  }
 
   const decisions = tallied(Counter, {
     name: 'postern_decisions_total',
     help: 'Decisions by protocol, stage and outcome: allowed, or the reason of the denial.',
     labelNames: ['protocol', 'stage', 'outcome'],
+    registers,
   })
-  const decisionSeconds = new Histogram({
+  const decisionSeconds = talliedHistogram({
     name: 'postern_decision_seconds',
     help: 'Time from a credential in hand to the decision.',
     labelNames: ['protocol', 'stage'],
@@ -123,8 +96,9 @@ export function createMetrics(): Metrics {
     name: 'postern_answers_total',
     help: 'Answers to requests by HTTP status, and to messages after DATA by SMTP reply code.',
     labelNames: ['protocol', 'code'],
+    registers,
   })
-  const answerSeconds = new Histogram({
+  const answerSeconds = talliedHistogram({
     name: 'postern_answer_seconds',
     help: 'Time from the header of a request, or from DATA, to its answer.',
     labelNames: ['protocol'],
@@ -141,6 +115,7 @@ export function createMetrics(): Metrics {
     name: 'postern_in_flight',
     help: 'Requests and messages being handled.',
     labelNames: ['protocol'],
+    registers,
   })
 
   const limited = new Counter({
@@ -154,6 +129,7 @@ export function createMetrics(): Metrics {
     name: 'postern_lookups_total',
     help: 'Records found, by where: memory, the shared cache, or the store.',
     labelNames: ['tier'],
+    registers,
   })
 
   const changes = new Counter({
@@ -171,14 +147,14 @@ export function createMetrics(): Metrics {
 
   const decidedAt = remembering((protocol: Protocol) =>
     remembering((stage: Stage) => ({
-      seconds: decisionSeconds.labels({ protocol, stage }),
+      observe: decisionSeconds({ protocol, stage }),
       tallyOf: remembering((outcome: 'allowed' | DenialReason) =>
         decisions({ protocol, stage, outcome }),
       ),
     })),
   )
   const answeredOver = remembering((protocol: Protocol) => ({
-    seconds: answerSeconds.labels({ protocol }),
+    observe: answerSeconds({ protocol }),
     tallyOf: remembering((code: number) => answers({ protocol, code })),
   }))
   const handled = { http: inFlight({ protocol: 'http' }), smtp: inFlight({ protocol: 'smtp' }) }
@@ -239,15 +215,15 @@ export function createMetrics(): Metrics {
       )
     },
     decided(protocol, stage, decision, ms) {
-      const { seconds, tallyOf } = decidedAt(protocol)(stage)
+      const { observe, tallyOf } = decidedAt(protocol)(stage)
       tallyOf(decision.allowed ? 'allowed' : decision.reason).count += 1
-      seconds.observe(ms / 1000)
+      observe(ms / 1000)
     },
     couldNotDecide: (protocol) => undecided.inc({ protocol }),
     answered(protocol, code, ms) {
-      const { seconds, tallyOf } = answeredOver(protocol)
+      const { observe, tallyOf } = answeredOver(protocol)
       tallyOf(code).count += 1
-      seconds.observe(ms / 1000)
+      observe(ms / 1000)
     },
     upstreamFailed: (protocol) => upstreamFailures.inc({ protocol }),
     inFlight(protocol, change) {

@@ -4,6 +4,8 @@ export interface Turns {
   spend(bytes: number): boolean
   /** Calls back in a turn with room. First come, first served. */
   wait(goOn: () => void): void
+  /** Calls back when this turn is over. */
+  atEnd(work: () => void): void
 }
 
 /** Read in one turn, by everybody together: fast clients' bytes arrive megabytes at a time. */
@@ -13,6 +15,7 @@ const pieceCost = 512
 
 export function createTurns(): Turns {
   const waiting: (() => void)[] = []
+  let ending: (() => void)[] = []
   let leftBytes = turnBytes
   let isScheduled = false
 
@@ -25,6 +28,9 @@ export function createTurns(): Turns {
   function beginTurn() {
     isScheduled = false
     leftBytes = turnBytes
+    const ended = ending
+    ending = []
+    for (const work of ended) work()
     // One alone, until the turn is full: to stop a stream and let it go on costs something each time.
     waiting.shift()?.()
     if (waiting.length > 0) schedule()
@@ -39,6 +45,11 @@ export function createTurns(): Turns {
 
     wait(goOn) {
       waiting.push(goOn)
+      schedule()
+    },
+
+    atEnd(work) {
+      ending.push(work)
       schedule()
     },
   }

@@ -47,3 +47,16 @@ test('who waits goes on in order, and nobody is held up by those with nothing mo
   for (let i = 0; i < 40; i++) await turn()
   expect(called).toEqual([...Array(40).keys()])
 })
+
+test('what waits for the end of a turn is called when it is over, all of it', async () => {
+  const turns = createTurns()
+  const called: number[] = []
+  for (let i = 0; i < 3; i++) turns.atEnd(() => called.push(i))
+  turns.atEnd(() => turns.atEnd(() => called.push(3)))
+  await Promise.resolve()
+  expect(called).toEqual([])
+  await turn()
+  expect(called).toEqual([0, 1, 2])
+  await turn()
+  expect(called).toEqual([0, 1, 2, 3])
+})

@@ -26,11 +26,17 @@ export function createMemory<T>(
 
   /** Each record came with a text of its own for the era, which is the same for all. */
   let era = ''
+  /** A request asks several times for its token, and not to look it up again is cheaper than any way to do so. */
+  let latest: Sighting<T> | undefined
 
   return {
     get(name) {
+      if (latest?.name === name) return latest
       const positive = positives.get(name)
-      if (positive !== undefined) return positive
+      if (positive !== undefined) {
+        latest = positive
+        return positive
+      }
       const negative = negatives.get(name)
       if (negative === undefined) return undefined
       if (clock.monotonic() - negative.at <= negativeLifetimeMs) return negative.sighting
@@ -39,6 +45,7 @@ export function createMemory<T>(
     },
 
     put(name, sighting) {
+      latest = undefined
       if (sighting.value === undefined) {
         positives.delete(name)
         negatives.set(name, { sighting, at: clock.monotonic() })
@@ -50,6 +57,7 @@ export function createMemory<T>(
     },
 
     delete(name) {
+      latest = undefined
       positives.delete(name)
       negatives.delete(name)
     },

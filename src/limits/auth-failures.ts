@@ -12,7 +12,7 @@ const maxSpent = 100_000
 
 /** One budget for both protocols: of each client, and of the network that it is in. */
 export function createAuthFailures(
-  counts: WindowCounts,
+  counts: WindowCounts<string>,
   rate: Rate,
   clock: Pick<Clock, 'now'>,
 ): AuthFailures {
@@ -21,7 +21,7 @@ export function createAuthFailures(
   let forgetAt = 0
 
   function count(key: string, ofKey: Rate): number {
-    const failures = counts.add(`failures:${key}`, ofKey)
+    const failures = counts.add(key, ofKey)
     if (failures >= ofKey.limit) {
       forgetAt = clock.now() + counts.msLeft(ofKey)
       spent.set(key, true)

@@ -16,12 +16,12 @@ for _, count in ipairs(redis.call('HVALS', KEYS[1])) do total = total + tonumber
 return total`
 
 /**
- * Counts that the nodes of a fleet share. Each is one key, so that it works in a cluster too, and holds what each process
- * has counted: a command that is repeated, because its answer was late, adds nothing.
+ * Counts of one kind that the nodes of a fleet share. Each is one key, so that it works in a cluster too, and holds what each
+ * process has counted: a command that is repeated, because its answer was late, adds nothing.
  */
-export function createRedisCounts(redis: RedisScripts, process: string): ShareCount {
+export function createRedisCounts(redis: RedisScripts, process: string, kind: string): ShareCount {
   return async function shareCount(key, own, lifetimeMs) {
-    const [redisKey, args] = [`postern:count:${key}`, [process, own, lifetimeMs]]
+    const [redisKey, args] = [`postern:count:${kind}:${key}`, [process, own, lifetimeMs]]
     return Number(await redis.eval(tellScript, 1, redisKey, ...args))
   }
 }

@@ -122,13 +122,14 @@ export function createAuthenticator({
     const senders = names.map((name, i) => ({ name, record: domains[i]?.value }))
     const decision = decide(credential.value, senders, clock.now())
     if (!decision.allowed) return decision
+    const { principal } = decision
+    const { endsAt } = principal
     return {
       allowed: true,
-      principal: decision.principal,
+      principal,
+      // A record never changes: what is believed to be true is judged as before, until the token ends.
       stillHolds: () =>
-        trust.mayDecide() &&
-        areBelieved(facts) &&
-        decide(credential.value, senders, clock.now()).allowed,
+        trust.mayDecide() && areBelieved(facts) && (endsAt === null || clock.now() < endsAt),
     }
   }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { readBody } from '../../middleware/body.ts'
 import { turns } from '../../src/turns.ts'
 
@@ -95,6 +95,22 @@ describe('a body that comes slowly', () => {
     await vi.advanceTimersByTimeAsync(21_000)
     expect(await reading).toEqual({ state: 'too-slow' })
     clearInterval(trickle)
+  })
+
+  test('is watched only if it is not there with its header section', async () => {
+    const watching = vi.spyOn(globalThis, 'setTimeout')
+    onTestFinished(() => watching.mockRestore())
+    const incoming = Object.assign(new PassThrough(), { headers: {}, complete: false })
+    const reading = readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
+      limit: 10,
+    })
+    // As Node's parser goes on after the header section: in the same turn, and after whatever was due at once.
+    await new Promise(process.nextTick)
+    incoming.complete = true
+    incoming.end('{}')
+    expect(await reading).toMatchObject({ state: 'complete' })
+    await new Promise(setImmediate)
+    expect(watching).not.toHaveBeenCalled()
   })
 
   test('at the rate of a slow line is read to its end', async () => {

@@ -21,7 +21,12 @@ async function startForwarder(origin: string, more: { ca?: string } = {}) {
     const forward = () =>
       upstream
         .forward(
-          { method: incoming.method ?? '', path: incoming.url ?? '', headers: [], body: [] },
+          {
+            method: incoming.method ?? '',
+            path: incoming.url ?? '',
+            fields: { host: undefined, lines: '' },
+            body: [],
+          },
           outgoing,
           {
             mayFinish: () => true,

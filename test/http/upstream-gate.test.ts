@@ -1,10 +1,9 @@
 import dns from 'node:dns'
-import type { ServerResponse } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createHttpUpstream, type ForwardHooks } from '../../middleware/forward.ts'
+import { createRequestFields, type Stamp } from '../../middleware/headers.ts'
 import { goodAnswer, startBareUpstream, until } from '../helpers/bare-upstream.ts'
 import { createCertificate } from '../helpers/certificate.ts'
 import { freePort } from '../helpers/free-port.ts'
@@ -103,18 +102,30 @@ describe('a request', () => {
   })
 })
 
-test.each(['a\r\nX: y', 'a\nb', 'a\rb', 'a\0b', 'a\x7fb', 'a\u0100b'])(
-  'a field with the value %j is never written',
-  async (value) => {
-    const upstream = await startBareUpstream()
-    const { forward, close } = createHttpUpstream({
-      origin: `http://127.0.0.1:${upstream.port}`,
-      ...{ basePath: '', timeoutMs },
+describe.each(['a\r\nX: y', 'a\nb', 'a\rb', 'a\0b', 'a\x7fb', 'a\u0100b'])(
+  'the value %j',
+  (value) => {
+    const stamp: Stamp = {
+      principal: { tokenId: 7, accountId: 3, standing: 'active', endsAt: null },
+      assertion: 'a.b.c',
+      requestId: '1',
+      remoteAddress: '192.0.2.1',
+      protocol: 'http',
+      host: 'api.test',
+      contentType: undefined,
+    }
+
+    test('is never written as a field of the client', () => {
+      expect(() => createRequestFields([])(['X', value], stamp)).toThrow(/of X /)
     })
-    const request = { method: 'GET', path: '/', headers: ['X', value], body: [] }
-    await expect(forward(request, {} as ServerResponse, {} as ForwardHooks)).rejects.toThrow(/X/)
-    await close()
-    expect(upstream.connections).toHaveLength(0)
+
+    test.each(['remoteAddress', 'host', 'contentType'])('is never written as its %s', (what) => {
+      expect(() => createRequestFields([])([], { ...stamp, [what]: value })).toThrow('one line')
+    })
+
+    test.each(['X', 'Host'])("is never written as the operator's %s", (name) => {
+      expect(() => createRequestFields([[name, value]])).toThrow(`of ${name} `)
+    })
   },
 )
 
