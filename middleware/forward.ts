@@ -150,8 +150,9 @@ function readOrigin(origin: string, ca: string | undefined) {
 
 /** As text, a character for a byte, a short end is one write with the head; bytes are one more. */
 function endWith(outgoing: ServerResponse, last: Buffer | undefined) {
-  if (last === undefined || last.length > oneWriteBytes) outgoing.end(last)
-  else outgoing.end(last.toString('latin1'), 'latin1')
+  if (last === undefined) outgoing.end()
+  else if (last.length <= oneWriteBytes) outgoing.end(last.toString('latin1'), 'latin1')
+  else outgoing.end(Buffer.from(last))
 }
 
 /** To a client of HTTP/1.0 the end of the connection is the end of a whole answer (RFC 9112 §6.3): it gets no end. */

@@ -31,9 +31,9 @@ export interface UpstreamCall {
   mayFinish(): boolean
   /** The answer begins: its status, and its fields as a flat list of names in lower case and values. */
   answered(status: number, fields: readonly string[]): void
-  /** A piece of its content. False: no more for now, until the connection is told to go on. */
+  /** A copy of a piece of its content. False: no more for now, until the connection is told to go on. */
   data(piece: Buffer): boolean
-  /** The answer is whole. */
+  /** The answer is whole. `last` is good for as long as this takes. */
   end(last?: Buffer): void
   /** It is not, and nothing more will come: `UpstreamTrouble`, `Superseded`, or what one of these functions threw. */
   fail(error: Error): void
@@ -99,19 +99,18 @@ export function connectToUpstream(
     },
     data(piece) {
       age = 0
-      if (call?.data(piece) !== false) return
+      if (call?.data(Buffer.from(piece)) !== false) return
       isPaused = true
       socket.pause()
     },
     end: (last) => takeCall()?.end(last),
   })
 
-  const socket = openSocket(address)
+  const socket = openSocket(address, read)
   socket.on(address.tls === undefined ? 'connect' : 'secureConnect', () => {
     isConnected = true
     if (call !== undefined) start(call)
   })
-  socket.on('data', read)
   socket.on('end', () => {
     try {
       if (call !== undefined) reader.close()

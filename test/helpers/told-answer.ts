@@ -54,7 +54,10 @@ export function tellAnswer(
   reader.expect(method)
   try {
     for (const piece of pieces) {
-      reader.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece)
+      const bytes = typeof piece === 'string' ? Buffer.from(piece, 'latin1') : Buffer.from(piece)
+      reader.write(bytes)
+      // As the next piece would: the reader may keep none of it.
+      bytes.fill(0)
     }
     if (closes) reader.close()
   } catch (thrown) {

@@ -4,7 +4,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createHttpUpstream, type Forwarded } from '../../middleware/forward.ts'
 import { goodAnswer, startBareUpstream, until } from '../helpers/bare-upstream.ts'
-import { holdTime, timeoutMs } from '../helpers/upstream-call.ts'
+import { rawHttp } from '../helpers/raw-http.ts'
+import { holdTime, rest, timeoutMs } from '../helpers/upstream-call.ts'
 
 /** What becomes of an Email API's answer on its way into the client's. */
 
@@ -89,6 +90,39 @@ describe('the client', () => {
     expect(answered.status).toBe(200)
     expect(await answered.text()).toBe(text)
   })
+
+  test.each([
+    ['short', [100]],
+    ['long', [14_000]],
+    ['in two pieces', [5_000, 4_000]],
+  ])(
+    'gets an answer %s as it came, though it waits and other bytes come on that connection',
+    async (_name, lengths) => {
+      const upstream = await startBareUpstream()
+      let first: Socket | undefined
+      upstream.answer = async (socket, { head }) => {
+        if (head.startsWith('GET /first')) {
+          first = socket
+          return
+        }
+        const length = lengths.reduce((sum, each) => sum + each)
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`)
+        for (const each of lengths) {
+          socket.write((head.startsWith('GET /second') ? 'a' : 'b').repeat(each))
+          await rest()
+        }
+      }
+      const { url, forwarded } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+      const ask = (path: string) => `GET /${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+      const asked = rawHttp(url, ask('first') + ask('second'), { answers: 2 })
+      await until(() => first !== undefined && forwarded.length === 1)
+      expect(await (await fetch(url)).text()).not.toContain('a')
+      expect(upstream.connections).toHaveLength(2)
+      first?.write(goodAnswer)
+      const [, second] = await asked
+      expect(second?.body).toMatch(/^a+$/)
+    },
+  )
 
   test.each([
     ['in content with a length', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'],
