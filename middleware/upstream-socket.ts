@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { type OnBytes, readInto } from '../src/onread.ts'
 
 /** Where an Email API is. */
 export interface UpstreamAddress {
@@ -19,23 +20,12 @@ export interface UpstreamTls {
 /** In milliseconds, until the system asks whether the other side is still there. */
 const keepAliveInitialDelay = 60_000
 
-/** One for each connection, and no new one for each piece. Most answers are much shorter. */
+/** Most answers are much shorter. */
 const readBytes = 16 * 1024
 
-/**
- * Says `connect`, or `secureConnect` with TLS, when it can be used. `onBytes` gets what arrives, in memory that the next piece
- * comes into.
- */
-export function openSocket(
-  { host, port, tls }: UpstreamAddress,
-  onBytes: (bytes: Buffer) => void,
-): Socket {
-  const buffer = Buffer.allocUnsafeSlow(readBytes)
-  function callback(length: number) {
-    onBytes(buffer.subarray(0, length))
-    return true
-  }
-  const onread = { buffer, callback }
+/** Says `connect`, or `secureConnect` with TLS, when it can be used. */
+export function openSocket({ host, port, tls }: UpstreamAddress, onBytes: OnBytes): Socket {
+  const onread = readInto(readBytes, onBytes)
   const options = { host, port, onread, noDelay: true, keepAlive: true, keepAliveInitialDelay }
   if (tls === undefined) return connectTcp(options)
   const { ca, session } = tls

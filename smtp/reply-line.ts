@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { OnBytes } from '../src/onread.ts'
 
 export interface UpstreamReply {
   readonly code: number
@@ -30,8 +31,7 @@ interface PendingReply {
 }
 
 /** Replies in, commands out, over a socket that may be replaced by an encrypted one. */
-export function createReplyLine(first: Socket, timeoutMs: number) {
-  let socket = first
+export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: number) {
   let buffered = ''
   let lines: string[] = []
   /** Of the reply whose lines are coming in. */
@@ -48,6 +48,8 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
   let messageBytes = 0
   /** Whether some of them have gone out. */
   let isBegun = false
+  /** Called when the upstream has said something. */
+  let onHeard: (() => void) | undefined
   // One for the whole connection, set anew for each reply: a timer for each costs more.
   const timer = setTimeout(() => pending && fail(pending.late), timeoutMs).unref()
 
@@ -59,11 +61,14 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     takePending()?.reject(trouble)
   }
 
-  function listen(to: Socket) {
-    socket = to
-    to.on('data', read)
+  function listen(to: Socket): Socket {
     to.on('error', (error) => fail(error.message))
-    to.on('close', () => fail('the upstream closed the connection'))
+    return to.on('close', () => fail('the upstream closed the connection'))
+  }
+
+  function hear(bytes: Buffer) {
+    read(bytes)
+    onHeard?.()
   }
 
   function read(chunk: Buffer) {
@@ -177,8 +182,8 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     )
   }
 
-  listen(first)
-  first.setNoDelay(true)
+  const first = listen(open(hear)).setNoDelay(true)
+  let socket = first
 
   return {
     opened: (event: 'connect' | 'secureConnect') => waitFor(event, first),
@@ -188,13 +193,12 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
     beginInStep,
 
     /** Replaces the socket by an encrypted one over it. Nothing that was sent in the clear may be left to read. */
-    async secure(wrap: () => Socket) {
+    async secure(wrap: (first: Socket, hear: OnBytes) => Socket) {
       if (buffered !== '') fail('the upstream sent something between STARTTLS and TLS')
       if (trouble !== undefined) throw trouble
       first.removeAllListeners('data')
-      const secured = wrap()
-      listen(secured)
-      await waitFor('secureConnect', secured)
+      socket = listen(wrap(first, hear))
+      await waitFor('secureConnect', socket)
     },
 
     connection: {
@@ -257,7 +261,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
       function settle() {
         clearTimeout(limit)
         of.off('close', settle)
-        of.off('data', settle)
+        onHeard = undefined
         if (trouble !== undefined) reject(trouble)
         else resolve()
       }
@@ -266,7 +270,7 @@ export function createReplyLine(first: Socket, timeoutMs: number) {
         if (!error) settle()
       })
       of.on('close', settle)
-      of.on('data', settle)
+      onHeard = settle
     })
   }
 }

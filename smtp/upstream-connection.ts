@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { type OnBytes, readInto } from '../src/onread.ts'
 import {
   type Beginning,
   createReplyLine,
@@ -7,6 +8,9 @@ import {
   type UpstreamReply,
   UpstreamTrouble,
 } from './reply-line.ts'
+
+/** Replies are short. */
+const readBytes = 4 * 1024
 
 /** Where the relay behind the gate is, and how to speak to it. */
 export interface SmtpUpstream {
@@ -47,16 +51,22 @@ export async function connectUpstream(
   const { host, port, security, ca, auth } = upstream
   const servername = isIP(host) === 0 ? host : ''
   const tlsOptions = { servername, ...(ca !== undefined && { ca }) }
-  const socket =
-    security === 'implicit' ? connectTls({ host, port, ...tlsOptions }) : connectTcp({ host, port })
-  const line = createReplyLine(socket, timeoutMs)
+  function open(hear: OnBytes) {
+    // What is wrapped later must not go on reading by itself.
+    if (security === 'starttls') return connectTcp({ host, port }).on('data', hear)
+    const options = { host, port, onread: readInto(readBytes, hear) }
+    return security === 'implicit' ? connectTls({ ...options, ...tlsOptions }) : connectTcp(options)
+  }
+  const line = createReplyLine(open, timeoutMs)
   try {
     await line.opened(security === 'implicit' ? 'secureConnect' : 'connect')
     expectCode(await line.reply(), 220, 'greeting')
     let extensions = await greet(line, hostname)
     if (security === 'starttls') {
       expectCode(await line.command('STARTTLS'), 220, 'STARTTLS')
-      await line.secure(() => connectTls({ socket, host, ...tlsOptions }))
+      await line.secure((socket, hear) =>
+        connectTls({ socket, host, ...tlsOptions }).on('data', hear),
+      )
       // RFC 3207 §4.2: what was learnt before counts no more.
       extensions = await greet(line, hostname)
     }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { createReplyLine } from '../../smtp/reply-line.ts'
+import type { OnBytes } from '../../src/onread.ts'
 
 /** A connection to a relay that takes what is written only when it is told to. */
 export function createHeldRelay() {
@@ -19,10 +20,9 @@ export function createHeldRelay() {
         done,
       ),
   })
-  const { connection } = createReplyLine(
-    Object.assign(socket, { setNoDelay() {} }) as unknown as Socket,
-    60_000,
-  )
+  const open = (hear: OnBytes) =>
+    Object.assign(socket.on('data', hear), { setNoDelay: () => socket }) as unknown as Socket
+  const { connection } = createReplyLine(open, 60_000)
   return {
     connection,
     /** Each as the operating system gets it. */
