@@ -4,9 +4,9 @@ import { AnswerProblem, type Framing, fieldAt, matchAt, readFields } from './ans
 export interface AnswerVisitor {
   /** The final answer begins: its status, and its fields as a flat list of names in lower case and values. */
   head(status: number, fields: readonly string[]): void
-  /** A piece of its content, with more to come: of what was written, and good for as long as that takes. */
+  /** A piece of its content, with more to come. A view of what was written: not to be kept. */
   data(piece: Buffer): void
-  /** It is whole. `last` is such a piece, where its length was known before. */
+  /** It is whole. `last` is what was still missing, where its length was known before: not to be kept either. */
   end(last?: Buffer): void
 }
 
@@ -14,7 +14,7 @@ export interface AnswerVisitor {
 export interface AnswerReader {
   /** The next bytes are the answer to a request with this method. */
   expect(method: string): void
-  /** Throws `AnswerProblem` at the first bytes that are wrong. Keeps none of them. */
+  /** Throws `AnswerProblem` at the first bytes that are wrong. Afterwards the memory is the caller's again. */
   write(bytes: Buffer): void
   /** The upstream says no more. Throws `AnswerProblem` if that is too early. */
   close(): void

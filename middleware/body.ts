@@ -93,7 +93,7 @@ export function readBody(
     }
     // The last one stays: a late error of a body that nobody reads any more must not end the process.
     incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
-    // When the parser is through with the bytes at hand.
+    // Not at the next tick: Node's parser goes on, in the same turn, only after what was due at once.
     turns.atEnd(watchPace)
   })
 }

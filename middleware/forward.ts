@@ -47,8 +47,8 @@ export interface HttpUpstreamOptions {
 /** Methods of which nobody expects content, so that it has not to be said that there is none (RFC 9110 §8.6). */
 const withoutContent = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 
-/** Up to here Node writes text and its head without memory of its own. */
-const oneWriteBytes = 8 * 1024
+/** Node writes up to 16 KiB of text, head included, without memory of its own: half of it is for the head. */
+const shortEndBytes = 8 * 1024
 
 /** An Email API behind the gate, reached over pooled keep-alive connections. */
 export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpstreamOptions) {
@@ -148,10 +148,13 @@ function readOrigin(origin: string, ca: string | undefined) {
   return { host, address }
 }
 
-/** As text, a character for a byte, a short end is one write with the head; bytes are one more. */
+/**
+ * A short end goes out as text, a character for a byte, in one write with the head. A longer one is copied: `outgoing` may keep
+ * it, and the memory of `last` is read into again.
+ */
 function endWith(outgoing: ServerResponse, last: Buffer | undefined) {
   if (last === undefined) outgoing.end()
-  else if (last.length <= oneWriteBytes) outgoing.end(last.toString('latin1'), 'latin1')
+  else if (last.length <= shortEndBytes) outgoing.end(last.toString('latin1'), 'latin1')
   else outgoing.end(Buffer.from(last))
 }
 
@@ -173,9 +176,10 @@ function headOf(request: UpstreamRequest, ownHost: string, basePath: string): st
   const { method, path, fields, body } = request
   const length = byteLength(body)
   const saysLength = length > 0 || !withoutContent.has(method)
+  const lengthLine = saysLength ? `Content-Length: ${length}\r\n` : ''
+  const connection = hasUnexpectedContent(request) ? 'close' : 'keep-alive'
   return (
     `${method} ${basePath}${path} HTTP/1.1\r\nHost: ${fields.host ?? ownHost}\r\n` +
-    (hasUnexpectedContent(request) ? 'Connection: close\r\n' : 'Connection: keep-alive\r\n') +
-    `${fields.lines}${saysLength ? `Content-Length: ${length}\r\n` : ''}\r\n`
+    `Connection: ${connection}\r\n${fields.lines}${lengthLine}\r\n`
   )
 }

@@ -60,18 +60,18 @@ export interface Stamp {
 
 /** The fields of a request to the upstream, but for those of its connection and its length. */
 export interface RequestFields {
-  /** Undefined: as the upstream is called. */
+  /** The operator's. Undefined: the upstream's own. */
   readonly host: string | undefined
   /** All others, each a whole line (RFC 9112 §5). */
   readonly lines: string
 }
 
 /**
- * `operatorHeaders` are the upstream's own credential and the like: last, so that nothing overrides them. Throws for a value
- * that is not one line of text.
+ * Strips and stamps the fields of each request. `operatorHeaders`, the upstream's own credential and the like, come last, so that
+ * nothing overrides them. Throws for a value that is not one line of text; so does the function that it makes.
  */
 export function createRequestFields(operatorHeaders: readonly (readonly [string, string])[]) {
-  const isOperators = oneOf(operatorHeaders.map(([name]) => canonical(name)))
+  const isSetByOperator = oneOf(operatorHeaders.map(([name]) => canonical(name)))
   let host: string | undefined
   let operatorLines = ''
   for (const [name, value] of operatorHeaders) {
@@ -86,7 +86,7 @@ export function createRequestFields(operatorHeaders: readonly (readonly [string,
     for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
       const name = rawHeaders[i] ?? ''
       const key = canonical(name)
-      if (isStrippedFromRequests(key) || hasStrippedPrefix(key) || isOperators(key)) continue
+      if (isStrippedFromRequests(key) || hasStrippedPrefix(key) || isSetByOperator(key)) continue
       if (dropped?.has(key)) continue
       lines += fieldLine(name, rawHeaders[i + 1] ?? '')
     }
@@ -94,7 +94,7 @@ export function createRequestFields(operatorHeaders: readonly (readonly [string,
   }
 }
 
-/** What the gate makes itself needs no look at its characters. */
+/** Only what came from outside is searched for line ends: the rest is numbers, identifiers and a JWS of the gate's own. */
 function stampLines(stamp: Stamp): string {
   const { principal, assertion, requestId, remoteAddress, protocol, host, contentType } = stamp
   return (
@@ -143,11 +143,10 @@ function canonical(name: string): string {
 }
 
 function hasStrippedPrefix(key: string): boolean {
-  for (const prefix of strippedPrefixes) if (key.startsWith(prefix)) return true
-  return false
+  return strippedPrefixes.some((prefix) => key.startsWith(prefix))
 }
 
-/** Whether a text is one of a few names. To compare it with those of its length is cheaper than to hash one off the wire. */
+/** Whether a text is one of a few names. In a set, one off the wire is hashed first: to compare it with those of its length is cheaper. */
 function oneOf(names: readonly string[]): (text: string) => boolean {
   const byLength = Map.groupBy(names, ({ length }) => length)
   return (text) => byLength.get(text.length)?.includes(text) ?? false
@@ -159,7 +158,7 @@ function connectionOptions(rawHeaders: readonly string[]): ReadonlySet<string> |
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     // Most are of another length, and need no look at their case.
     const name = rawHeaders[i] ?? ''
-    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue
+    if (name.length !== 'connection'.length || name.toLowerCase() !== 'connection') continue
     const value = rawHeaders[i + 1] ?? ''
     // What nearly everybody says: Keep-Alive is stripped in any case, and no field is named Close.
     if (value === 'keep-alive' || value === 'close') continue

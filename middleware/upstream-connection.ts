@@ -31,9 +31,9 @@ export interface UpstreamCall {
   mayFinish(): boolean
   /** The answer begins: its status, and its fields as a flat list of names in lower case and values. */
   answered(status: number, fields: readonly string[]): void
-  /** A copy of a piece of its content. False: no more for now, until the connection is told to go on. */
+  /** A piece of its content, to keep. False: no more for now, until the connection is told to go on. */
   data(piece: Buffer): boolean
-  /** The answer is whole. `last` is good for as long as this takes. */
+  /** The answer is whole. `last` is not to be kept. */
   end(last?: Buffer): void
   /** It is not, and nothing more will come: `UpstreamTrouble`, `Superseded`, or what one of these functions threw. */
   fail(error: Error): void
@@ -68,7 +68,7 @@ export interface Patience {
 
 /** Of a megabyte, most would wait in the gate for a slow upstream, and still go out after a deletion has answered. */
 const lastWriteBytes = 4 * 1024
-/** Up to here text behind its head, a character for a byte, is the cheapest way to write a body: Node needs no memory for it. */
+/** Head and body as one text, a character for a byte: up to here Node writes that without memory of its own. */
 const oneWriteBytes = 16 * 1024
 /** A connection that the upstream is about to close is not used: the request could be lost on the way. */
 const keepAliveMarginMs = 2_000

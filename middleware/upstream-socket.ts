@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { type OnBytes, readInto } from '../src/onread.ts'
+import { createOnread, type OnBytes } from '../src/onread.ts'
 
 /** Where an Email API is. */
 export interface UpstreamAddress {
@@ -25,7 +25,7 @@ const readBytes = 16 * 1024
 
 /** Says `connect`, or `secureConnect` with TLS, when it can be used. */
 export function openSocket({ host, port, tls }: UpstreamAddress, onBytes: OnBytes): Socket {
-  const onread = readInto(readBytes, onBytes)
+  const onread = createOnread(readBytes, onBytes)
   const options = { host, port, onread, noDelay: true, keepAlive: true, keepAliveInitialDelay }
   if (tls === undefined) return connectTcp(options)
   const { ca, session } = tls

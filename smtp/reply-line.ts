@@ -62,6 +62,8 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
   }
 
   function listen(to: Socket): Socket {
+    // A socket with `onread` has none, and Node ignores that option for one over another.
+    to.on('data', hear)
     to.on('error', (error) => fail(error.message))
     return to.on('close', () => fail('the upstream closed the connection'))
   }
@@ -193,11 +195,11 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
     beginInStep,
 
     /** Replaces the socket by an encrypted one over it. Nothing that was sent in the clear may be left to read. */
-    async secure(wrap: (first: Socket, hear: OnBytes) => Socket) {
+    async secure(wrap: (first: Socket) => Socket) {
       if (buffered !== '') fail('the upstream sent something between STARTTLS and TLS')
       if (trouble !== undefined) throw trouble
       first.removeAllListeners('data')
-      socket = listen(wrap(first, hear))
+      socket = listen(wrap(first))
       await waitFor('secureConnect', socket)
     },
 

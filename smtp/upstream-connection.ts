@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { type OnBytes, readInto } from '../src/onread.ts'
+import { createOnread, type OnBytes } from '../src/onread.ts'
 import {
   type Beginning,
   createReplyLine,
@@ -53,8 +53,8 @@ export async function connectUpstream(
   const tlsOptions = { servername, ...(ca !== undefined && { ca }) }
   function open(hear: OnBytes) {
     // What is wrapped later must not go on reading by itself.
-    if (security === 'starttls') return connectTcp({ host, port }).on('data', hear)
-    const options = { host, port, onread: readInto(readBytes, hear) }
+    if (security === 'starttls') return connectTcp({ host, port })
+    const options = { host, port, onread: createOnread(readBytes, hear) }
     return security === 'implicit' ? connectTls({ ...options, ...tlsOptions }) : connectTcp(options)
   }
   const line = createReplyLine(open, timeoutMs)
@@ -64,9 +64,7 @@ export async function connectUpstream(
     let extensions = await greet(line, hostname)
     if (security === 'starttls') {
       expectCode(await line.command('STARTTLS'), 220, 'STARTTLS')
-      await line.secure((socket, hear) =>
-        connectTls({ socket, host, ...tlsOptions }).on('data', hear),
-      )
+      await line.secure((socket) => connectTls({ socket, host, ...tlsOptions }))
       // RFC 3207 §4.2: what was learnt before counts no more.
       extensions = await greet(line, hostname)
     }

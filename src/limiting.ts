@@ -32,10 +32,10 @@ export function createLimits(
   clock: Pick<Clock, 'now'>,
   { redis, metrics, random }: LimitsDeps,
 ) {
-  const process = random.uuid()
-  function counts<K extends string | number>(kind: string, maxKeys: number) {
-    const share = redis && createRedisCounts(redis.client, process, kind)
-    return createWindowCounts<K>({ clock, share, maxKeys })
+  const processId = random.uuid()
+  function counts(kind: string, maxKeys: number) {
+    const share = redis && createRedisCounts(redis.client, processId, kind)
+    return createWindowCounts({ clock, share, maxKeys })
   }
   const { authFailureLimit, tokenRate, connectionLimit, bodyMemoryBytes, maxBodyBytes } = config
   const bodyMemory =

@@ -5,13 +5,14 @@ import type { Counter, Gauge, LabelValues, Metric, Registry } from 'prom-client'
  * written out when somebody asks.
  */
 
-export interface Tally {
+interface Tally {
   count: number
 }
 
 interface TallyConfig<L extends string> {
   readonly name: string
   readonly help: string
+  /** A histogram needs them only for the type of its labels. */
   readonly labelNames: L[]
   readonly registers: Registry[]
 }
@@ -36,25 +37,22 @@ export function tallied<L extends string>(
 
 interface Series<L extends string> {
   readonly labels: LabelValues<L>
-  /** One for each bucket, and one for what is beyond all of them. */
+  /** Not cumulative: one for each bucket, and one for what is beyond all of them. */
   readonly counts: number[]
   sum: number
 }
 
-/**
- * The same for a histogram, whose `buckets` are their upper bounds in ascending order: what is made for a set of labels takes
- * one value at a time.
- */
+/** The same for a histogram: answers a function that makes an observer. `buckets` are inclusive upper bounds, ascending. */
 export function talliedHistogram<L extends string>({
   registers,
   buckets,
   name,
   help,
 }: TallyConfig<L> & { readonly buckets: readonly number[] }) {
-  const all: Series<L>[] = []
+  const allSeries: Series<L>[] = []
   const about = { name, help, type: 'histogram', aggregator: 'sum' }
-  const metric = { ...about, get: async () => ({ ...about, values: all.flatMap(valuesOf) }) }
-  // All that a registry asks of a metric: its own kinds cannot be told of many values at once.
+  const metric = { ...about, get: async () => ({ ...about, values: allSeries.flatMap(valuesOf) }) }
+  // All that a registry asks of a metric. prom-client's own histogram takes one value at a time, and no counts.
   for (const registry of registers) registry.registerMetric(metric as unknown as Metric)
 
   function valuesOf({ labels, counts, sum }: Series<L>) {
@@ -74,10 +72,10 @@ export function talliedHistogram<L extends string>({
     ]
   }
 
-  return function series(labels: LabelValues<L>): (value: number) => void {
+  return function observerOf(labels: LabelValues<L>): (value: number) => void {
     const counts: number[] = Array(buckets.length + 1).fill(0)
     const made = { labels, counts, sum: 0 }
-    all.push(made)
+    allSeries.push(made)
     return function observe(value) {
       let at = 0
       while (value > (buckets[at] ?? Infinity)) at++

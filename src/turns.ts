@@ -4,7 +4,7 @@ export interface Turns {
   spend(bytes: number): boolean
   /** Calls back in a turn with room. First come, first served. */
   wait(goOn: () => void): void
-  /** Calls back when this turn is over. */
+  /** Calls back when this turn is over: all of them by one `setImmediate`. */
   atEnd(work: () => void): void
 }
 

@@ -11,11 +11,11 @@ const config = {
 
 test("a tallied histogram shows what prom-client's own would show", async () => {
   const [own, theirs] = [new Registry(), new Registry()]
-  const seriesOf = talliedHistogram({ ...config, registers: [own] })
+  const observerOf = talliedHistogram({ ...config, registers: [own] })
   const plain = new Histogram({ ...config, registers: [theirs] })
   const values = { http: [0, 0.001, 0.0011, 0.5, 3, 100], smtp: [1.5, 2, 2.5] }
   for (const [protocol, seconds] of Object.entries(values)) {
-    const observe = seriesOf({ protocol })
+    const observe = observerOf({ protocol })
     for (const value of seconds) {
       observe(value)
       plain.observe({ protocol }, value)

@@ -26,7 +26,7 @@ export function createMemory<T>(
 
   /** Each record came with a text of its own for the era, which is the same for all. */
   let era = ''
-  /** A request asks several times for its token, and not to look it up again is cheaper than any way to do so. */
+  /** Found last: a request asks several times for its token. Every change forgets it, so that it is never older than the maps. */
   let latest: Sighting<T> | undefined
 
   return {

@@ -12,7 +12,7 @@ const maxSpent = 100_000
 
 /** One budget for both protocols: of each client, and of the network that it is in. */
 export function createAuthFailures(
-  counts: WindowCounts<string>,
+  counts: WindowCounts,
   rate: Rate,
   clock: Pick<Clock, 'now'>,
 ): AuthFailures {

@@ -19,9 +19,13 @@ return total`
  * Counts of one kind that the nodes of a fleet share. Each is one key, so that it works in a cluster too, and holds what each
  * process has counted: a command that is repeated, because its answer was late, adds nothing.
  */
-export function createRedisCounts(redis: RedisScripts, process: string, kind: string): ShareCount {
+export function createRedisCounts(
+  redis: RedisScripts,
+  processId: string,
+  kind: string,
+): ShareCount {
   return async function shareCount(key, own, lifetimeMs) {
-    const [redisKey, args] = [`postern:count:${kind}:${key}`, [process, own, lifetimeMs]]
-    return Number(await redis.eval(tellScript, 1, redisKey, ...args))
+    const redisKey = `postern:count:${kind}:${key}`
+    return Number(await redis.eval(tellScript, 1, redisKey, processId, own, lifetimeMs))
   }
 }

@@ -3,7 +3,7 @@ import type { RateLimit } from '../service/ports.ts'
 import type { WindowCounts } from './window-counts.ts'
 
 /** Counts the calls of each token; `usual` is for those that have no rate of their own. Null: no limit. */
-export function createTokenRate(counts: WindowCounts<number>, usual: Rate | null): RateLimit {
+export function createTokenRate(counts: WindowCounts, usual: Rate | null): RateLimit {
   return {
     take(tokenId, own) {
       const rate = own === undefined ? usual : own

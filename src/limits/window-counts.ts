@@ -13,10 +13,13 @@ export interface WindowCountsDeps {
   readonly maxKeys: number
 }
 
+/** All keys of one count are of one kind. */
+type Key = string | number
+
 /** Counts by key in fixed windows, at once and in this process; what others count is learned in the background. */
-export interface WindowCounts<K extends string | number> {
+export interface WindowCounts {
   /** Counts one, and answers how many there are in this window. */
-  add(key: K, rate: Rate): number
+  add(key: Key, rate: Rate): number
   /** Until the window ends. */
   msLeft(rate: Rate): number
 }
@@ -33,16 +36,12 @@ interface Count {
 /** A count goes to the others when it has grown by this share of the limit: none of them can let through much more. */
 const heldBack = 0.02
 
-export function createWindowCounts<K extends string | number>({
-  clock,
-  share,
-  maxKeys,
-}: WindowCountsDeps): WindowCounts<K> {
-  const counts = new LRUCache<K, Count>({ max: maxKeys })
+export function createWindowCounts({ clock, share, maxKeys }: WindowCountsDeps): WindowCounts {
+  const counts = new LRUCache<Key, Count>({ max: maxKeys })
 
   const windowOf = ({ windowMs }: Rate) => Math.floor(clock.now() / windowMs)
 
-  function current(key: K, rate: Rate): Count {
+  function current(key: Key, rate: Rate): Count {
     const window = windowOf(rate)
     const kept = counts.get(key)
     if (kept?.window === window) return kept
@@ -52,7 +51,7 @@ export function createWindowCounts<K extends string | number>({
   }
 
   /** One exchange at a time: what is counted meanwhile goes with the next. Nobody waits for it. */
-  async function exchange(key: K, count: Count, { limit, windowMs }: Rate, by: ShareCount) {
+  async function exchange(key: Key, count: Count, { limit, windowMs }: Rate, by: ShareCount) {
     const least = Math.max(1, Math.floor(limit * heldBack))
     count.isSharing = true
     try {

@@ -127,7 +127,7 @@ export function createAuthenticator({
     return {
       allowed: true,
       principal,
-      // A record never changes: what is believed to be true is judged as before, until the token ends.
+      // Of these facts and the clock alone `decide` has made it: while they are believed, only the token's end can change it.
       stillHolds: () =>
         trust.mayDecide() && areBelieved(facts) && (endsAt === null || clock.now() < endsAt),
     }

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { createReplyLine } from '../../smtp/reply-line.ts'
-import type { OnBytes } from '../../src/onread.ts'
 
 /** A connection to a relay that takes what is written only when it is told to. */
 export function createHeldRelay() {
@@ -20,8 +19,7 @@ export function createHeldRelay() {
         done,
       ),
   })
-  const open = (hear: OnBytes) =>
-    Object.assign(socket.on('data', hear), { setNoDelay: () => socket }) as unknown as Socket
+  const open = () => Object.assign(socket, { setNoDelay: () => socket }) as unknown as Socket
   const { connection } = createReplyLine(open, 60_000)
   return {
     connection,

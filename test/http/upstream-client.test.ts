@@ -92,11 +92,11 @@ describe('the client', () => {
   })
 
   test.each([
-    ['short', [100]],
-    ['long', [14_000]],
-    ['in two pieces', [5_000, 4_000]],
+    ['a short answer', [100]],
+    ['a long answer', [14_000]],
+    ['an answer in two pieces', [5_000, 4_000]],
   ])(
-    'gets an answer %s as it came, though it waits and other bytes come on that connection',
+    'gets %s unchanged, though it waits behind another while its connection reads the next one',
     async (_name, lengths) => {
       const upstream = await startBareUpstream()
       let first: Socket | undefined

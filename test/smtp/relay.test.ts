@@ -290,6 +290,7 @@ describe('the relay hears of the sender with the first recipient', () => {
     while (!relay.commands.includes('RCPT TO:<b@c.test>')) await nextTurn()
     vi.advanceTimersByTime(400)
     const ofGate = sockets.find(({ remotePort }) => remotePort === relay.port)
+    expect(ofGate).toBeDefined()
     const before = ofGate?.bytesRead
     relaySocket?.write('250 2.1.0 Sender ok\r\n')
     while (ofGate?.bytesRead === before) await nextTurn()
