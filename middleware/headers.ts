@@ -146,7 +146,7 @@ function hasStrippedPrefix(key: string): boolean {
   return strippedPrefixes.some((prefix) => key.startsWith(prefix))
 }
 
-/** Whether a text is one of a few names. In a set, one off the wire is hashed first: to compare it with those of its length is cheaper. */
+/** Whether a text is one of a few names. A set would hash one off the wire first: to compare it with those of its length is cheaper. */
 function oneOf(names: readonly string[]): (text: string) => boolean {
   const byLength = Map.groupBy(names, ({ length }) => length)
   return (text) => byLength.get(text.length)?.includes(text) ?? false

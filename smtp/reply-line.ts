@@ -263,7 +263,8 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
       function settle() {
         clearTimeout(limit)
         of.off('close', settle)
-        onHeard = undefined
+        // The slot may be another wait's by now.
+        if (onHeard === settle) onHeard = undefined
         if (trouble !== undefined) reject(trouble)
         else resolve()
       }

@@ -59,3 +59,21 @@ test('what a relay may not take at once is taken before the dot is decided on', 
   await nextTurn()
   expect(writes.join('')).toBe(`DATA\r\n${message}.\r\n`)
 })
+
+test('a refusal before the message is over wakes whoever waits, also after an earlier wait', async () => {
+  const { connection, take, say } = await withData()
+  const piece = Buffer.alloc(100_000)
+  const first = connection.write(piece)
+  say('552-Too large')
+  await first
+  // What is left of the first wait is still to be taken when the second begins.
+  take()
+  await nextTurn()
+  const second = connection.write(piece)
+  expect(await isTakenInATurn(second)).toBe(false)
+  take()
+  await nextTurn()
+  say('552 Too large')
+  await second
+  expect(connection.earlyReply()?.code).toBe(552)
+})
