@@ -307,9 +307,11 @@ const postfix: Subject = {
       folder: crew.folder('dovecot'),
     })
     await dovecot.until(() => existsSync(join(folder, 'queue/private/auth')) || undefined)
+    execFileSync('postfix', ['-c', folder, 'check'], { stdio: 'ignore' })
     const program = crew.program({
-      command: 'postfix',
-      args: ['-c', folder, 'start-fg'],
+      // Not by `start-fg`: that makes a session of its own, which would outlive the crew.
+      command: join(firstLine('postconf', '-dh', 'daemon_directory'), 'master'),
+      args: ['-c', folder, '-d'],
       folder: crew.folder('postfix master'),
     })
     await program.untilListening(port)
