@@ -1,4 +1,4 @@
-import type { Counter, Gauge, LabelValues, Metric, Registry } from 'prom-client'
+import { type Counter, type Gauge, Histogram, type LabelValues, type Registry } from 'prom-client'
 
 /**
  * For what is counted in every request: prom-client makes a text of the labels at each call. Here counts are plain numbers,
@@ -12,7 +12,6 @@ interface Tally {
 interface TallyConfig<L extends string> {
   readonly name: string
   readonly help: string
-  /** A histogram needs them only for the type of its labels. */
   readonly labelNames: L[]
   readonly registers: Registry[]
 }
@@ -43,17 +42,16 @@ interface Series<L extends string> {
 }
 
 /** The same for a histogram: answers a function that makes an observer. `buckets` are inclusive upper bounds, ascending. */
-export function talliedHistogram<L extends string>({
-  registers,
-  buckets,
-  name,
-  help,
-}: TallyConfig<L> & { readonly buckets: readonly number[] }) {
+export function talliedHistogram<L extends string>(
+  config: TallyConfig<L> & { readonly buckets: number[] },
+) {
+  const { name, help, buckets } = config
   const allSeries: Series<L>[] = []
-  const about = { name, help, type: 'histogram', aggregator: 'sum' }
-  const metric = { ...about, get: async () => ({ ...about, values: allSeries.flatMap(valuesOf) }) }
-  // All that a registry asks of a metric. prom-client's own histogram takes one value at a time, and no counts.
-  for (const registry of registers) registry.registerMetric(metric as unknown as Metric)
+  async function get() {
+    return { name, help, type: 'histogram', aggregator: 'sum', values: allSeries.flatMap(valuesOf) }
+  }
+  // prom-client's own takes one value at a time, and no counts: a registry asks for these instead.
+  Object.assign(new Histogram(config), { get, getForPromString: get })
 
   function valuesOf({ labels, counts, sum }: Series<L>) {
     let count = 0

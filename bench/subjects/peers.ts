@@ -307,7 +307,7 @@ const postfix: Subject = {
       folder: crew.folder('dovecot'),
     })
     await dovecot.until(() => existsSync(join(folder, 'queue/private/auth')) || undefined)
-    execFileSync('postfix', ['-c', folder, 'check'], { stdio: 'ignore' })
+    execFileSync('postfix', ['-c', folder, 'check'], { stdio: 'pipe' })
     const program = crew.program({
       // Not by `start-fg`: that makes a session of its own, which would outlive the crew.
       command: join(firstLine('postconf', '-dh', 'daemon_directory'), 'master'),
