@@ -1,4 +1,6 @@
 import { uptime } from 'node:os'
+// The global of this name is an accessor, which is asked anew at each use.
+import { performance } from 'node:perf_hooks'
 
 /** The clocks a process has. The system ones are made here; everything else is handed one. */
 export interface Clock {

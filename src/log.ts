@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import { systemClock } from './clock.ts'
+import { turns } from './turns.ts'
 
 /** Flat, so that a secret has nowhere to hide from `secretNames`. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>
@@ -40,20 +41,39 @@ const secretNames = ['token', 'password', 'authorization']
 const censor = () => '[Redacted]'
 
 /**
- * Lines wait for each other, so that not each costs a system call: a killed process loses those of the last moment. As bytes,
- * since SonicBoom measures all the text that waits again for each line that joins it.
+ * Lines wait for each other, so that not each costs a system call: a killed process loses those of the last moment. SonicBoom
+ * gets the lines of one turn of the event loop together, and as bytes: of text it measures all that waits, for each piece that
+ * joins it.
  */
 function openOutput() {
-  const options = {
+  const output = pino.destination({
     sync: false,
     minLength: writeBytes,
     maxWrite: maxWriteBytes,
     periodicFlush: flushMs,
-    contentMode: 'buffer' as const,
+    contentMode: 'buffer',
+  })
+  let lines = ''
+
+  function handOver() {
+    const bytes = Buffer.from(lines)
+    lines = ''
+    // Its types know of text only.
+    if (bytes.length > 0) output.write(bytes as never)
   }
-  const output = pino.destination(options)
-  // Its types know of text only.
-  return { write: (line: string) => output.write(Buffer.from(line) as never) }
+  // Before pino's own listener, which writes out what SonicBoom has. Of more than it waits for it begins to write, and ends too late.
+  process.prependListener('exit', () => {
+    output.flushSync()
+    handOver()
+  })
+
+  return {
+    write(line: string) {
+      if (lines === '') turns.atEnd(handOver)
+      lines += line
+      if (lines.length >= writeBytes) handOver()
+    },
+  }
 }
 
 export function createLog(level: LogLevel, destination?: { write(line: string): void }): Log {
