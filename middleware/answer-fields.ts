@@ -4,7 +4,7 @@
 export class AnswerProblem extends Error {}
 
 /** RFC 9110 §5.1 and §5.5. A line that begins with a space (obs-fold) has no name. */
-const fieldLine = /([!#$%&'*+.^_`|~\w-]+):[\t ]*([\t -~\x80-\xff]*)\r\n/y
+const fieldLines = /(?:[!#$%&'*+.^_`|~\w-]+:[\t -~\x80-\xff]*\r\n)*$/y
 /** RFC 9110 §8.6: so large that no content is longer, so small that it is counted exactly. */
 const lengthValue = /^\d{1,15}$/
 
@@ -27,13 +27,15 @@ export function readFields(text: string, from: number, isHttp11: boolean) {
     closes: !isHttp11,
     keepAliveSeconds: undefined,
   }
+  requireFieldLines(text, from)
   for (let at = from; at < text.length; ) {
-    const [line, written = '', padded = ''] = fieldAt(text, at)
-    const name = written.toLowerCase()
-    const value = withoutEndSpace(padded)
+    const colon = text.indexOf(':', at)
+    const end = text.indexOf('\r', colon)
+    const name = text.slice(at, colon).toLowerCase()
+    const value = sliceWithoutOws(text, colon + 1, end)
     fields.push(name, value)
     frame(framing, name, value, isHttp11)
-    at += line.length
+    at = end + '\r\n'.length
   }
   // RFC 9112 §6.3: the two may mean that somebody wants it read in two ways.
   if (framing.isChunked && framing.contentLength !== undefined) {
@@ -42,24 +44,23 @@ export function readFields(text: string, from: number, isHttp11: boolean) {
   return { fields, framing }
 }
 
-/** The line that begins there, its name and its value. */
-export function fieldAt(text: string, at: number) {
-  const match = matchAt(fieldLine, text, at)
-  if (match === null) throw new AnswerProblem('a field of the answer is malformed')
-  return match
+/** One look at all lines is cheaper than a pattern for each. Behind it every line has a name, a colon and an end. */
+export function requireFieldLines(text: string, from: number) {
+  fieldLines.lastIndex = from
+  if (!fieldLines.test(text)) throw new AnswerProblem('a field of the answer is malformed')
 }
 
-/** `pattern` is a sticky one. */
-export function matchAt(pattern: RegExp, text: string, at: number) {
-  pattern.lastIndex = at
-  return pattern.exec(text)
+/** Without OWS around it (RFC 9110 §5.6.3). Not `trim`, for which U+00A0 is space too. */
+function sliceWithoutOws(text: string, from: number, to: number): string {
+  let begin = from
+  let end = to
+  while (begin < end && isOws(text[begin])) begin++
+  while (end > begin && isOws(text[end - 1])) end--
+  return text.slice(begin, end)
 }
 
-/** RFC 9110 §5.6.3, OWS. Not `trimEnd`, for which U+00A0 is space too. */
-function withoutEndSpace(text: string): string {
-  let end = text.length
-  while (end > 0 && (text[end - 1] === ' ' || text[end - 1] === '\t')) end--
-  return text.slice(0, end)
+function isOws(character: string | undefined): boolean {
+  return character === ' ' || character === '\t'
 }
 
 /** Notes what a field says of the content's length and of the connection. */

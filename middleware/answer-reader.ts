@@ -1,4 +1,4 @@
-import { AnswerProblem, type Framing, fieldAt, matchAt, readFields } from './answer-fields.ts'
+import { AnswerProblem, type Framing, readFields, requireFieldLines } from './answer-fields.ts'
 
 /** Who is told what an upstream answers. */
 export interface AnswerVisitor {
@@ -36,7 +36,7 @@ const carriageReturn = 0x0d
 const versionStart = 'HTTP/1.'
 
 /** RFC 9112 §4; the space before a reason that is not there is forgotten by many. */
-const statusLine = /HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?\r\n/y
+const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?\r\n/
 /** RFC 9112 §7.1, without the spaces that nobody should write. */
 const chunkLine =
   /^([\da-f]{1,12})(?:;[!#$%&'*+.^_`|~\w-]+(?:=(?:[!#$%&'*+.^_`|~\w-]+|"(?:[^"\\\0-\x08\n-\x1f\x7f]|\\[\t -~\x80-\xff])*"))?)*$/i
@@ -89,7 +89,7 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
     requireRoom(next - at)
     headBytes += next - at
     const text = bytes.toString('latin1', at, end + crlf.length)
-    const [first = '', minor, digits] = matchAt(statusLine, text, 0) ?? []
+    const [first = '', minor, digits] = statusLine.exec(text) ?? []
     if (digits === undefined) throw new AnswerProblem('the upstream sent no status line')
     const status = Number(digits)
     if (status === 101) throw new AnswerProblem('the upstream switched to a protocol of its own')
@@ -168,7 +168,7 @@ export function createAnswerReader(visitor: AnswerVisitor): AnswerReader {
     requireRoom(next - at)
     headBytes += next - at
     if (line === '') finish()
-    else fieldAt(`${line}\r\n`, 0)
+    else requireFieldLines(`${line}\r\n`, 0)
     return next
   }
 
