@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { MaybePromise } from '../src/core/maybe-promise.ts'
 import { turns } from '../src/turns.ts'
 
 export type BodyRead =
@@ -30,32 +31,32 @@ export interface BodyReading {
 const slowGraceMs = 20_000
 const slowestBytesPerMs = 0.5
 
-/** Reads a request's body as it arrives, counting its bytes itself. */
+/** Reads a request's body as it arrives, counting its bytes itself. At once where all of it is there. */
 export function readBody(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { limit, onChunk, take }: BodyReading,
-): Promise<BodyRead> {
+  reading: BodyReading,
+): MaybePromise<BodyRead> {
+  const { limit, onChunk, take } = reading
   const { 'content-length': contentLength, expect } = incoming.headers
   const declared = contentLength === undefined ? undefined : Number(contentLength)
-  if (declared !== undefined && declared > limit) return Promise.resolve({ state: 'too-large' })
+  if (declared !== undefined && declared > limit) return { state: 'too-large' }
   // Nothing would come any more, and no end of it.
-  if (incoming.readableEnded) return Promise.resolve({ state: 'stopped' })
-  if (incoming.destroyed) return Promise.resolve({ state: 'aborted' })
+  if (incoming.readableEnded) return { state: 'stopped' }
+  if (incoming.destroyed) return { state: 'aborted' }
   // RFC 9110 §10.1.1: now that the credential is good, the client may send. HTTP/1.0 knows no such answer.
   if (expect !== undefined && incoming.httpVersion !== '1.0') outgoing.writeContinue()
+  if (incoming.readableLength === declared && incoming.readableFlowing === null) {
+    return readWhole(incoming, reading)
+  }
 
   return new Promise((resolve) => {
     const kept = createKeptBody(declared)
     let isOver = false
     let size = 0
     let allowedMs = slowGraceMs
-    let timer: NodeJS.Timeout | undefined
+    let timer = setTimeout(checkPace, slowGraceMs)
 
-    /** Most bodies are there with their header section, and need no timer. */
-    function watchPace() {
-      if (!isOver && !incoming.complete) timer = setTimeout(checkPace, slowGraceMs)
-    }
     /** Each time it has gone by, the bytes that came meanwhile have earned some more. */
     function checkPace() {
       const earnedMs = slowGraceMs + size / slowestBytesPerMs - allowedMs
@@ -93,9 +94,20 @@ export function readBody(
     }
     // The last one stays: a late error of a body that nobody reads any more must not end the process.
     incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
-    // Not at the next tick: Node's parser goes on, in the same turn, only after what was due at once.
-    turns.atEnd(watchPace)
   })
+}
+
+/** Most bodies are there with their header section. They need no timer, and no listeners of their own. */
+function readWhole(incoming: IncomingMessage, { onChunk, take }: BodyReading): BodyRead {
+  // Without its length Node would give the first piece alone.
+  const body: Buffer | null = incoming.read(incoming.readableLength)
+  // Node's parser may have its end yet to tell.
+  incoming.resume()
+  if (body === null) return { state: 'complete', chunks: [] }
+  if (take?.(body.length) === false) return { state: 'no-room' }
+  if (onChunk?.(body) === false) return { state: 'stopped' }
+  turns.spend(body.length)
+  return { state: 'complete', chunks: [body] }
 }
 
 /** Few and large pieces are written with few system calls; and no piece is so large that to join it holds anybody up. */

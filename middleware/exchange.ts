@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Decision, Principal } from '../src/core/decide.ts'
-import { isPromise, type MaybePromise } from '../src/core/maybe-promise.ts'
+import type { MaybePromise } from '../src/core/maybe-promise.ts'
 import type { Digest } from '../src/core/token.ts'
 import type { Refusal } from './challenge.ts'
 
@@ -54,16 +54,6 @@ export function openExchange(
     senders: unknown,
     body: unknown,
   }
-}
-
-/** One step after the other, up to the first that has something to tell the client. */
-export async function takeSteps<X extends Exchange>(steps: readonly Step<X>[], exchange: X) {
-  for (const step of steps) {
-    const answer = step(exchange)
-    const refusal = isPromise(answer) ? await answer : answer
-    if (refusal !== undefined) return refusal
-  }
-  return undefined
 }
 
 /** Told of every decision; the gateway logs and counts it. `ms` is how long the decision took. */

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import type { Clock } from '../src/clock.ts'
 import type { Decision } from '../src/core/decide.ts'
-import { andThen } from '../src/core/maybe-promise.ts'
+import { isPromise } from '../src/core/maybe-promise.ts'
 import type { Log } from '../src/log.ts'
 import type { Metrics } from '../src/metrics.ts'
 import type { Random } from '../src/random.ts'
@@ -16,7 +16,6 @@ import { bearer, type ClientAddress } from './bearer.ts'
 import { readBody } from './body.ts'
 import {
   answer,
-  errorBody,
   type ForbiddenStatus,
   type Refusal,
   refuse,
@@ -24,8 +23,8 @@ import {
   refuseUndecided,
 } from './challenge.ts'
 import { countFields } from './content.ts'
-import { type Answer, type Exchange, openExchange, type Step, takeSteps } from './exchange.ts'
-import { createHttpUpstream, type HttpUpstream } from './forward.ts'
+import { type Answer, type Exchange, openExchange, type Step } from './exchange.ts'
+import { createHttpUpstream, type Forwarded, type HttpUpstream } from './forward.ts'
 import { answerHeaders, createRequestFields } from './headers.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
@@ -77,8 +76,9 @@ interface UpstreamTarget {
   readonly basePath: string
 }
 
-/** RFC 9112 §3.2, RFC 3986 §3.2.2. */
-const hostField = /^(\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?$/i
+/** RFC 9112 §3.2, RFC 3986 §3.2.2, without escapes; never empty (RFC 9110 §4.2.1). */
+const hostField = /^(\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=-]+)(?::(\d{1,5}))?$/i
+const maxPort = 65_535
 
 /** A token that changes more often than this within one request is not to be decided on. */
 const maxForwards = 3
@@ -92,9 +92,9 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   const match = createRouteMatcher([...sendRoutes, ...options.routes])
   const upstreams = connectUpstreams(options)
   const requestFields = createRequestFields(options.operatorHeaders)
-  const checks = { authenticator, admission, rate, clock, report, onFault, bodyMemory }
-  const checkSend = sender({ ...checks, kind: 'send', maxBodyBytes, forbiddenStatus })
-  const checkBatch = sender({ ...checks, kind: 'batch', maxBodyBytes, forbiddenStatus })
+  const checkDeps = { authenticator, admission, rate, clock, report, onFault, bodyMemory }
+  const checkSend = sender({ ...checkDeps, kind: 'send', maxBodyBytes, forbiddenStatus })
+  const checkBatch = sender({ ...checkDeps, kind: 'batch', maxBodyBytes, forbiddenStatus })
 
   const logOf = (stage: string) => log.child({ event: 'decision', protocol: 'http', stage })
   const logs = { auth: logOf('auth'), message: logOf('message') }
@@ -130,7 +130,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     if (countFields(rawHeaders, 'host') !== 1) {
       return refuse(exchange, 400, ['Exactly one Host field is required'])
     }
-    if (!hostField.test(headers.host ?? '')) {
+    if (!isHost(headers.host ?? '')) {
       return refuse(exchange, 400, ['The Host field is malformed'])
     }
     if (/[^\x21-\x7e]/.test(url)) return refuse(exchange, 400, ['The request target is malformed'])
@@ -169,29 +169,11 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     return undefined
   }
 
-  /** What was decided may be true no more when the upstream's connection is there: then it is decided anew. */
-  async function forward(exchange: GatewayExchange): Promise<Refusal | undefined> {
-    for (let attempt = 0; attempt < maxForwards; attempt++) {
-      const forwarded = await andThen(sign(exchange), (assertion) =>
-        forwardOnce(exchange, assertion),
-      )
-      if (forwarded === 'done') return undefined
-      if (forwarded !== 'superseded') {
-        reportUpstreamFailure(exchange, forwarded.failure, forwarded.error)
-        return refuseForUpstream(exchange, forwarded.failure)
-      }
-      const refused = await exchange.clearance.renew()
-      if (refused !== undefined) return refused
-    }
-    onFault(exchange, new Error('the decision was superseded again and again'))
-    return refuseUndecided(exchange)
-  }
-
   function sign({ upstream, principal, senders }: GatewayExchange) {
     return assertions.sign({ audience: upstream.origin, principal, senders, protocol: 'http' })
   }
 
-  function forwardOnce(exchange: GatewayExchange, assertion: string) {
+  function forward(exchange: GatewayExchange, assertion: string) {
     const { incoming, outgoing, principal, requestId, remoteAddress, matched } = exchange
     const checksJson = matched.route.check !== 'authenticated'
     const { host, 'content-type': contentType } = incoming.headers
@@ -237,27 +219,48 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   }
 
   const readBearer = bearer({ authenticator, admission, report, clientAddress })
-  const checkStanding = authenticate(checks)
-  const steps: readonly Step<GatewayExchange>[] = [
-    route,
-    readBearer,
-    checkStanding,
-    checkBody,
-    forward,
-  ]
+  const checkStanding = authenticate(checkDeps)
+  const steps: readonly Step<GatewayExchange>[] = [route, readBearer, checkStanding, checkBody]
 
+  /** One `async` function for the whole way, and `await` for promises only: each more costs as much as a small check. */
   async function serve(incoming: IncomingMessage, outgoing: ServerResponse) {
     const exchange = openExchange(incoming, outgoing, random.uuid()) as GatewayExchange
     let refusal: Refusal | undefined
+    // Node's parser is in the middle of what came. It goes on first: it may refuse the framing, and most bodies are there then.
+    await undefined
     try {
-      refusal = await takeSteps(steps, exchange)
+      for (const step of steps) {
+        const asked = step(exchange)
+        refusal = isPromise(asked) ? await asked : asked
+        if (refusal !== undefined) break
+      }
+      for (let attempt = 1; refusal === undefined; attempt++) {
+        const signed = sign(exchange)
+        const forwarded = await forward(exchange, isPromise(signed) ? await signed : signed)
+        if (forwarded === 'done') return
+        refusal = await reconsider(exchange, forwarded, attempt)
+      }
     } catch (fault) {
       onFault(exchange, fault)
       refusal = refuseUndecided(exchange)
     }
-    if (refusal !== undefined && !outgoing.headersSent) {
-      answer(outgoing, refusal, exchange.requestId)
+    if (!outgoing.headersSent) answer(outgoing, refusal, exchange.requestId)
+  }
+
+  /** What was decided may be true no more when the upstream's connection is there: then it is decided anew. */
+  async function reconsider(
+    exchange: GatewayExchange,
+    forwarded: Exclude<Forwarded, 'done'>,
+    attempt: number,
+  ) {
+    if (forwarded !== 'superseded') {
+      reportUpstreamFailure(exchange, forwarded.failure, forwarded.error)
+      return refuseForUpstream(exchange, forwarded.failure)
     }
+    const refusal = await exchange.clearance.renew()
+    if (refusal !== undefined || attempt < maxForwards) return refusal
+    onFault(exchange, new Error('the decision was superseded again and again'))
+    return refuseUndecided(exchange)
   }
 
   // The route is found by the raw path, and never by what a URL parser makes of it.
@@ -268,15 +271,10 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     return RESPONSE_ALREADY_SENT
   })
 
-  const listener = getRequestListener(app.fetch, {
-    overrideGlobalObjects: false,
-    autoCleanupIncoming: false,
-    errorHandler: () =>
-      new Response(errorBody('The request is malformed'), {
-        status: 400,
-        headers: { 'content-type': 'application/json' },
-      }),
-  })
+  /** Not the adapter's listener: Hono asks only for the method, and to make a `Request` costs more than Hono itself. */
+  function listener(incoming: IncomingMessage, outgoing: ServerResponse) {
+    void app.fetch(incoming as unknown as Request, { incoming, outgoing })
+  }
 
   return {
     listener,
@@ -285,6 +283,13 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       await Promise.all([...new Set(Object.values(upstreams))].map((upstream) => upstream.close()))
     },
   }
+}
+
+/** An IPv6 address has many forms, and the stream is picked by the text: only the normal one will do. */
+function isHost(text: string): boolean {
+  const [, name = '', port = '0'] = hostField.exec(text) ?? []
+  if (name === '' || Number(port) > maxPort) return false
+  return name[0] !== '[' || URL.parse(`http://${name}`)?.hostname === name.toLowerCase()
 }
 
 /** A stream without an Email API of its own goes to the transactional one. */

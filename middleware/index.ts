@@ -14,13 +14,7 @@ import type { AuthFailures, RateLimit } from '../src/service/ports.ts'
 import { authenticate } from './authenticate.ts'
 import { bearer, type ClientAddress } from './bearer.ts'
 import type { ForbiddenStatus } from './challenge.ts'
-import {
-  type DecisionReport,
-  type FaultReport,
-  openExchange,
-  type Step,
-  takeSteps,
-} from './exchange.ts'
+import { type DecisionReport, type FaultReport, openExchange, type Step } from './exchange.ts'
 import { sender } from './sender.ts'
 
 export type { ClientAddress } from './bearer.ts'
@@ -80,8 +74,9 @@ function asMiddleware(steps: readonly Step[]): MiddlewareHandler<GateEnv> {
   return createMiddleware<GateEnv>(async function check(c, next) {
     const { incoming, outgoing } = c.env
     const exchange = openExchange(incoming, outgoing, systemRandom.uuid())
-    const refusal = await takeSteps(steps, exchange)
-    if (refusal !== undefined) {
+    for (const step of steps) {
+      const refusal = await step(exchange)
+      if (refusal === undefined) continue
       const { status, errors, headers } = refusal
       return c.json({ success: false, errors }, status as ContentfulStatusCode, headers)
     }

@@ -1,11 +1,16 @@
 import { parseAddress } from '../src/core/address.ts'
 import { type Denial, isCredentialDenial } from '../src/core/denial.ts'
-import { settle } from '../src/core/maybe-promise.ts'
-import { type BodyProblem, createSenderScanner, type SendKind } from '../src/core/sender-scanner.ts'
+import { andThen, settle } from '../src/core/maybe-promise.ts'
+import {
+  type BodyProblem,
+  createSenderScanner,
+  type SenderScanner,
+  type SendKind,
+} from '../src/core/sender-scanner.ts'
 import type { Verdict } from '../src/service/authenticate.ts'
 import type { BodyMemory } from '../src/service/ports.ts'
 import type { AuthenticateDeps } from './authenticate.ts'
-import { type BodyUnread, readBody } from './body.ts'
+import { type BodyRead, type BodyUnread, readBody } from './body.ts'
 import {
   type ForbiddenStatus,
   type Refusal,
@@ -27,42 +32,52 @@ export interface SenderDeps extends AuthenticateDeps {
 
 /** Reads the body, and asks for every sender in it. What was checked is what is handed on, byte for byte. */
 export function sender(deps: SenderDeps): Step {
-  return async function checkSenders(exchange) {
+  return function checkSenders(exchange) {
     const { incoming, outgoing } = exchange
     const unreadable = contentProblem(incoming)
     if (unreadable !== undefined) return refuse(exchange, 415, [unreadable])
 
     const scanner = createSenderScanner(deps.kind)
-    const read = await readBody(incoming, outgoing, {
+    const read = readBody(incoming, outgoing, {
       limit: deps.maxBodyBytes,
       take: holdMemory(exchange, deps.bodyMemory),
       onChunk: scanner.write,
     })
-    if (read.state !== 'complete' && read.state !== 'stopped') {
-      return refuseUnread(exchange, read.state, deps.maxBodyBytes)
-    }
-    const scan = scanner.end()
-    if (!scan.ok) return refuse(exchange, 400, scan.problems.map(problemSentence))
-    // A stopped scan always has a problem; this is for the type.
-    if (read.state !== 'complete') return refuseUnread(exchange, read.state, deps.maxBodyBytes)
-    exchange.body = read.chunks
-
-    const { senders: own, base } = scan
-    const emails = base === undefined ? own : [...own, base]
-    const named: Named = (index, sentence) => {
-      if (deps.kind === 'send') return sentence
-      return index < own.length ? nameItem(index, sentence) : `base: ${sentence}`
-    }
-    const domains = emails.map((email) => parseAddress(email)?.domain)
-    const senders = domains.filter((domain) => domain !== undefined)
-    if (senders.length < domains.length) {
-      const notAddresses = indexesOf(domains, (domain) => domain === undefined)
-      const sentences = notAddresses.map((i) => named(i, "'from' address is invalid"))
-      return refuse(exchange, 400, sentences)
-    }
-    exchange.senders = senders.length === 1 ? senders : [...new Set(senders)]
-    return authoriseSenders(exchange, deps, senders, named)
+    return andThen(read, (body) => checkRead(exchange, deps, scanner, body))
   }
+}
+
+/** Is the body whole, and does it name senders that may be decided on? If so they are. */
+function checkRead(
+  exchange: Exchange,
+  deps: SenderDeps,
+  scanner: SenderScanner,
+  read: BodyRead,
+): Answer {
+  if (read.state !== 'complete' && read.state !== 'stopped') {
+    return refuseUnread(exchange, read.state, deps.maxBodyBytes)
+  }
+  const scan = scanner.end()
+  if (!scan.ok) return refuse(exchange, 400, scan.problems.map(problemSentence))
+  // A stopped scan always has a problem; this is for the type.
+  if (read.state !== 'complete') return refuseUnread(exchange, read.state, deps.maxBodyBytes)
+  exchange.body = read.chunks
+
+  const { senders: own, base } = scan
+  const emails = base === undefined ? own : [...own, base]
+  const named: Named = (index, sentence) => {
+    if (deps.kind === 'send') return sentence
+    return index < own.length ? nameItem(index, sentence) : `base: ${sentence}`
+  }
+  const domains = emails.map((email) => parseAddress(email)?.domain)
+  const senders = domains.filter((domain) => domain !== undefined)
+  if (senders.length < domains.length) {
+    const notAddresses = indexesOf(domains, (domain) => domain === undefined)
+    const sentences = notAddresses.map((i) => named(i, "'from' address is invalid"))
+    return refuse(exchange, 400, sentences)
+  }
+  exchange.senders = senders.length === 1 ? senders : [...new Set(senders)]
+  return authoriseSenders(exchange, deps, senders, named)
 }
 
 /** Decides each sender from one reading of the credential; sets the principal, or answers. */

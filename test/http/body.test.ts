@@ -77,20 +77,58 @@ test('a body that is all there waits for nobody', async () => {
   expect(isNextTurn).toBe(false)
 })
 
-test('a body that is there with its header section costs no timer', async () => {
-  const watching = vi.spyOn(globalThis, 'setTimeout')
-  onTestFinished(() => watching.mockRestore())
-  const incoming = Object.assign(new PassThrough(), { headers: {}, complete: false })
-  const reading = readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
-    limit: 10,
+describe('a body that is there with its header section', () => {
+  function readThere(pieces: string[], reading: Partial<Parameters<typeof readBody>[2]> = {}) {
+    const headers = { 'content-length': String(pieces.join('').length) }
+    const incoming = Object.assign(new PassThrough(), { headers })
+    for (const piece of pieces) incoming.write(piece)
+    return readBody(incoming as unknown as IncomingMessage, {} as ServerResponse, {
+      limit: 10,
+      ...reading,
+    })
+  }
+
+  test('is read at once, and costs no timer', () => {
+    const watching = vi.spyOn(globalThis, 'setTimeout')
+    onTestFinished(() => watching.mockRestore())
+    const seen: string[] = []
+    const onChunk = (chunk: Buffer) => seen.push(String(chunk)) > 0
+    expect(readThere(['{}'], { onChunk })).toEqual({
+      state: 'complete',
+      chunks: [Buffer.from('{}')],
+    })
+    expect(seen).toEqual(['{}'])
+    expect(readThere([])).toEqual({ state: 'complete', chunks: [] })
+    expect(watching).not.toHaveBeenCalled()
   })
-  // Node's parser goes on after the header section in the same turn, but after the ticks that are due.
-  await new Promise(process.nextTick)
-  incoming.complete = true
-  incoming.end('{}')
-  expect(await reading).toMatchObject({ state: 'complete' })
-  await new Promise(setImmediate)
-  expect(watching).not.toHaveBeenCalled()
+
+  test.each([
+    ['too-large', { limit: 1 }],
+    ['no-room', { take: () => false }],
+    ['stopped', { onChunk: () => false }],
+  ])('may be %s all the same', (state, reading) => {
+    expect(readThere(['{}'], reading)).toEqual({ state })
+  })
+
+  test('is read whole also where it came in pieces while something else was waited for', () => {
+    let taken = 0
+    function take(bytes: number) {
+      taken += bytes
+      return true
+    }
+    expect(readThere(['{', '"a":', '1}'], { take })).toEqual({
+      state: 'complete',
+      chunks: [Buffer.from('{"a":1}')],
+    })
+    expect(taken).toBe(7)
+  })
+
+  test('counts like any other for the turn of the event loop', () => {
+    const spent = vi.spyOn(turns, 'spend')
+    onTestFinished(() => spent.mockRestore())
+    void readThere(['{}'])
+    expect(spent).toHaveBeenCalledWith(2)
+  })
 })
 
 describe('a body that comes slowly', () => {

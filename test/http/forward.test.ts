@@ -1,7 +1,11 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { httpUpstream } from '../../src/setting-parsers.ts'
 import { startHttpGateway, type TestHttpGateway } from '../helpers/http-gateway.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
@@ -260,6 +264,51 @@ describe('a message that may not be sent', () => {
     expect(upstream.seen).toEqual([])
   })
 })
+
+describe('a body that comes in pieces while its token is looked up', () => {
+  async function sendInPieces(first: string, second: string) {
+    const found = Promise.withResolvers<void>()
+    lookup.before = () => found.promise
+    const arriving = nextRequest()
+    const client = connect(Number(new URL(gate.url).port))
+    onTestFinished(() => void client.destroy())
+    client.write(
+      `POST /api/send HTTP/1.1\r\nHost: a\r\nApi-Token: ${token}\r\nContent-Type: application/json\r\nContent-Length: ${first.length + second.length}\r\n\r\n${first}`,
+    )
+    const incoming = await arriving
+    client.write(second)
+    while (incoming.readableLength < first.length + second.length) await nextTurn()
+    found.resolve()
+    const [answer] = await once(client, 'data')
+    return String(answer).slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length)
+  }
+
+  test('goes on whole', async () => {
+    const body = JSON.stringify(message)
+    expect(await sendInPieces(body.slice(0, 10), body.slice(10))).toBe('200')
+    expect(upstream.seen.map((seen) => seen.body.toString())).toEqual([body])
+  })
+
+  test.each([
+    ['no JSON', 'rubbish'],
+    ['another sender', ',"from":{"email":"a@evil.test"}}'],
+  ])('is refused where %s follows a whole message', async (_, rest) => {
+    expect(await sendInPieces(JSON.stringify(message), rest)).toBe('400')
+    expect(upstream.seen).toEqual([])
+  })
+})
+
+/** The next request that a server in this process gets. */
+function nextRequest(): Promise<IncomingMessage> {
+  const channel = 'http.server.request.start'
+  return new Promise((resolve) => {
+    function take(event: unknown) {
+      unsubscribe(channel, take)
+      resolve((event as { request: IncomingMessage }).request)
+    }
+    subscribe(channel, take)
+  })
+}
 
 describe('when the store cannot be asked', () => {
   test('the answer is 503 with Retry-After, and never 401', async () => {

@@ -248,6 +248,14 @@ describe('framing that two servers could read differently is 400', () => {
   test.each([
     ['two Host fields', { host: 'Host: a\r\nHost: a' }],
     ['no Host field', { host: '' }],
+    ['an empty Host', { host: 'Host: ' }],
+    ['a port without a host', { host: 'Host: :80' }],
+    ['an empty port', { host: 'Host: a:' }],
+    ['a port that there is not', { host: 'Host: a:99999' }],
+    ['an escape in a host', { host: 'Host: s%61ndbox.test' }],
+    ['half an escape in a host', { host: 'Host: a%zz' }],
+    ['an IPv6 literal in another form', { host: 'Host: [0:0:0:0:0:0:0:1]' }],
+    ['an IPv6 literal that is none', { host: 'Host: [1::2::3]' }],
     ['two lengths', { more: 'Content-Length: 3\r\n' }],
     ['two equal lengths', { more: `Content-Length: ${body.length}\r\n` }],
     ['a length and chunks', { more: 'Transfer-Encoding: chunked\r\n' }],
@@ -435,6 +443,14 @@ describe('a connection stays usable, or is closed', () => {
     const answer = await ask({ more: 'Expect: 100-continue\r\n' })
     expect(answer.status).toBe(200)
     expect(upstream.seen[0]?.headers.expect).toBeUndefined()
+  })
+
+  test('Expect: 100-continue costs no connection where the body comes at once', async () => {
+    const one = sendRequest().replace('\r\n', '\r\nExpect: 100-continue\r\n')
+    const client = hold([one.repeat(3)])
+    await client.answered(6)
+    expect(client.statuses()).toEqual([100, 200, 100, 200, 100, 200])
+    client.socket.destroy()
   })
 
   test('Expect: 100-continue with a bad credential is refused and closed, body unread', async () => {
