@@ -26,6 +26,7 @@ import { countFields } from './content.ts'
 import { type Answer, type Exchange, openExchange, type Step } from './exchange.ts'
 import { createHttpUpstream, type Forwarded, type HttpUpstream } from './forward.ts'
 import { answerHeaders, createRequestFields } from './headers.ts'
+import { hostName, isHost } from './host.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
 
@@ -75,10 +76,6 @@ interface UpstreamTarget {
   readonly origin: string
   readonly basePath: string
 }
-
-/** RFC 9112 §3.2, RFC 3986 §3.2.2, without escapes; never empty (RFC 9110 §4.2.1). */
-const hostField = /^(\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=-]+)(?::(\d{1,5}))?$/i
-const maxPort = 65_535
 
 /** A token that changes more often than this within one request is not to be decided on. */
 const maxForwards = 3
@@ -143,8 +140,8 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
 
   function streamOf(host = ''): Stream {
     if (options.hosts.size === 0) return 'transactional'
-    // RFC 1034 §3.1: a name may end in the dot of the root. Mail for the sandbox must not go out for real because of it.
-    return options.hosts.get(host.toLowerCase().replace(/\.?(:\d*)?$/, '')) ?? 'transactional'
+    // Mail for the sandbox must not go out for real because its host is written in another way.
+    return options.hosts.get(hostName(host)) ?? 'transactional'
   }
 
   function checkBody(exchange: GatewayExchange): Answer {
@@ -271,9 +268,10 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     return RESPONSE_ALREADY_SENT
   })
 
-  /** Not the adapter's listener: Hono asks only for the method, and to make a `Request` costs more than Hono itself. */
+  /** Not the adapter's listener: Hono reads only the method, and to make a whole `Request` costs more than Hono itself. */
   function listener(incoming: IncomingMessage, outgoing: ServerResponse) {
-    void app.fetch(incoming as unknown as Request, { incoming, outgoing })
+    const request = { method: incoming.method ?? '' } as Request
+    void app.fetch(request, { incoming, outgoing })
   }
 
   return {
@@ -283,13 +281,6 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
       await Promise.all([...new Set(Object.values(upstreams))].map((upstream) => upstream.close()))
     },
   }
-}
-
-/** An IPv6 address has many forms, and the stream is picked by the text: only the normal one will do. */
-function isHost(text: string): boolean {
-  const [, name = '', port = '0'] = hostField.exec(text) ?? []
-  if (name === '' || Number(port) > maxPort) return false
-  return name[0] !== '[' || URL.parse(`http://${name}`)?.hostname === name.toLowerCase()
 }
 
 /** A stream without an Email API of its own goes to the transactional one. */

@@ -61,7 +61,8 @@ function openOutput() {
     // Its types know of text only.
     if (bytes.length > 0) output.write(bytes as never)
   }
-  // Before pino's own listener, which writes out what SonicBoom has. Of more than it waits for it begins to write, and ends too late.
+  // Before pino's own listener, which writes out what SonicBoom has. That is made little first: with more than `minLength`
+  // SonicBoom would begin a write of its own, and the process end before it does.
   process.prependListener('exit', () => {
     output.flushSync()
     handOver()
