@@ -106,15 +106,16 @@ export function createHooks(deps: HookDeps): Hooks {
   /** Settles once the client has sent all of the message or is cut off; rejects with a `Reply`. */
   async function receive(session: Session, smtp: SMTPServerSession, stream: SMTPServerDataStream) {
     const pieces = piecesOf(stream, deps.clock)
+    let text: string | undefined
     let refusal: Reply | undefined
-    const text = await handover.data(session, smtp, pieces).catch((error: unknown) => {
+    try {
+      text = await handover.data(session, smtp, pieces)
+    } catch (error) {
       // smtp-server tells of a client that left later than its stream does.
       if (stream.destroyed && !stream.readableEnded) session.closed = true
       refusal = replyTo(session, error)
-      return undefined
-    })
-    const isRead = await discardRest(pieces, deps.maxMessageBytes).catch(() => true)
-    if (!isRead) {
+    }
+    if (!pieces.isOver() && !(await discardRest(pieces, deps.maxMessageBytes))) {
       // It will not stop: 421 closes the connection.
       stream.destroy()
       const { text: why } = refusal ?? tooLarge(deps.maxMessageBytes)

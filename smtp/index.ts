@@ -9,7 +9,7 @@ import type { AuthFailures, RateLimit } from '../src/service/ports.ts'
 import { createHooks, type Handover } from './hooks.ts'
 import { type OpenMessage, openMessage } from './message.ts'
 import { authenticationRequired, hookError } from './reply.ts'
-import { createSenderCheck, type SenderCheck } from './sender.ts'
+import { createSenderCheck, type Leave, type PermittedSender, type SenderCheck } from './sender.ts'
 import type { DecisionReport, Session } from './session.ts'
 
 export type { DecisionReport } from './session.ts'
@@ -75,30 +75,32 @@ function createDelivery(
   maxMessageBytes: number,
   deliver: (message: CheckedMessage) => Promise<string | undefined>,
 ): Handover {
-  const envelopeDomains = new WeakMap<Session, string | null>()
+  const envelopes = new WeakMap<Session, PermittedSender>()
 
-  async function* bytesOf(session: Session, { header, body }: OpenMessage, domains: string[]) {
+  async function* bytesOf(session: Session, { header, body }: OpenMessage, leave: Leave) {
     yield header.section
     for (;;) {
       const piece = await body.next()
       if (piece === undefined) break
       yield piece
     }
-    await senders.messageStill(session, domains)
+    await senders.messageStill(session, leave)
   }
 
   return {
     async mail(session, _smtp, { address }) {
-      const { sender } = await senders.envelope(session, address)
-      envelopeDomains.set(session, sender.domain)
+      envelopes.set(session, await senders.envelope(session, address))
     },
     rcpt: () => {},
     async data(session, smtp, pieces) {
       const message = await openMessage(pieces, maxMessageBytes)
-      const envelopeDomain = envelopeDomains.get(session) ?? null
-      const domains = [...message.senders, ...(envelopeDomain === null ? [] : [envelopeDomain])]
-      const { principal } = await senders.message(session, domains)
-      const bytes = bytesOf(session, message, domains)
+      const envelope = envelopes.get(session)
+      // smtp-server takes no DATA before MAIL.
+      if (envelope === undefined) throw new Error('a message without an envelope')
+      const domains = [...new Set([...message.senders, ...envelope.leave.domains])]
+      const leave = await senders.message(session, domains, envelope.leave)
+      const { principal } = leave.clearance
+      const bytes = bytesOf(session, message, leave)
       return deliver({ session: smtp, principal, senders: message.senders, bytes })
     },
     abandon: () => {},

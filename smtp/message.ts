@@ -15,6 +15,12 @@ export interface Pieces {
   next(): MaybePromise<Buffer | undefined>
 }
 
+/** From the client itself. */
+export interface ArrivingPieces extends Pieces {
+  /** Whether `next` has nothing more to tell. */
+  isOver(): boolean
+}
+
 /** A message whose header has arrived; the rest is still on its way. */
 export interface OpenMessage {
   readonly header: MessageHeader
@@ -99,7 +105,7 @@ const readAheadBytes = 16 * 1024
  * too slow does: then it throws `SmtpRefusal`. Node's own iterator does several times the work for each message, and
  * copies pieces together.
  */
-export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Pieces {
+export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): ArrivingPieces {
   const arrived: Buffer[] = []
   let arrivedBytes = 0
   let received = 0
@@ -149,16 +155,21 @@ export function piecesOf(stream: Duplex, clock: Pick<Clock, 'monotonic'>): Piece
     if (stream.destroyed) throw new Error('the client left before the end of its message')
     return more().then(next)
   }
-  return { next }
+  return { next, isOver: () => arrived.length === 0 && stream.readableEnded }
 }
 
 /** Reads the rest of a refused message and throws it away; false when there is more of it than `maxBytes`. */
 export async function discardRest(pieces: Pieces, maxBytes: number): Promise<boolean> {
   let left = maxBytes
-  for (;;) {
-    const piece = await pieces.next()
-    if (piece === undefined) return true
-    left -= piece.length
-    if (left < 0) return false
+  try {
+    for (;;) {
+      const piece = await pieces.next()
+      if (piece === undefined) return true
+      left -= piece.length
+      if (left < 0) return false
+    }
+  } catch {
+    // Too slow, or gone: nothing more will come.
+    return true
   }
 }

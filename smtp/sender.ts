@@ -1,10 +1,10 @@
 import type { Clock } from '../src/clock.ts'
 import { parseAddress } from '../src/core/address.ts'
-import type { Decision, Principal } from '../src/core/decide.ts'
+import type { Decision } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
 import { andThen, type MaybePromise, settle } from '../src/core/maybe-promise.ts'
 import type { Admission } from '../src/service/admission.ts'
-import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
+import type { Authenticator, Clearance, Verdict } from '../src/service/authenticate.ts'
 import type { RateLimit } from '../src/service/ports.ts'
 import { authenticationRequired, badSender, denialReply, SmtpRefusal, undecided } from './reply.ts'
 import type { DecisionReport, Session } from './session.ts'
@@ -21,7 +21,9 @@ export interface SenderCheckDeps {
 
 /** Leave to take one step of a message, which may only come after some waiting. */
 export interface Leave {
-  readonly principal: Principal
+  /** The domains that it was asked for. */
+  readonly domains: readonly string[]
+  readonly clearance: Clearance
   /**
    * Takes the step in the turn of the event loop in which the decision is known to hold, after asking again where it no
    * longer does. Throws `SmtpRefusal` instead when it may not be taken any more.
@@ -52,10 +54,10 @@ export interface SenderCheck {
   deny(session: Session, denial: Denial): Denial
   /** RFC5321.MailFrom. */
   envelope(session: Session, mailFrom: string): MaybePromise<PermittedSender>
-  /** Every domain that the message claims. */
-  message(session: Session, domains: readonly string[]): MaybePromise<Leave>
+  /** Every domain that the message claims: nearly always the one of its envelope, for which there was leave. */
+  message(session: Session, domains: readonly string[], envelope: Leave): MaybePromise<Leave>
   /** The same once more, at the end of the message. An answer that is still the same is reported to nobody. */
-  messageStill(session: Session, domains: readonly string[]): MaybePromise<Leave>
+  messageStill(session: Session, message: Leave): MaybePromise<Leave>
 }
 
 /** A token that changes more often than this within one step is not to be decided on. */
@@ -88,15 +90,17 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
+    known?: Clearance,
     isRepeated = false,
   ): MaybePromise<Leave> {
     const { digest } = session
     if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
-    const question = () => authenticator.authorise(digest, domains)
+    const question = () => authenticator.authorise(digest, domains, known)
     return andThen(ask(session, stage, question, isRepeated), (verdict) => {
       if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
       return {
-        principal: verdict.principal,
+        domains,
+        clearance: verdict,
         take: (step) => (verdict.stillHolds() ? step() : askAnew(session, stage, question, step)),
       }
     })
@@ -124,8 +128,8 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
   }
 
   /** A message counts when its sender may send it. */
-  function count(session: Session, { principal }: Leave) {
-    const { tokenId, rate: own } = principal
+  function count(session: Session, { clearance }: Leave) {
+    const { tokenId, rate: own } = clearance.principal
     const waitMs = rate?.take(tokenId, own)?.waitMs ?? 0
     if (waitMs === 0) return
     const denial = { allowed: false, reason: 'too-many-calls', tokenId, waitMs } as const
@@ -165,7 +169,16 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       return permit(session, { address: `${localPart}@${domain}`, domain })
     },
 
-    message: (session, domains) => askLeave(session, 'message', domains),
-    messageStill: (session, domains) => askLeave(session, 'message', domains, true),
+    message(session, domains, envelope) {
+      const known = isSame(domains, envelope.domains) ? envelope.clearance : undefined
+      return askLeave(session, 'message', domains, known)
+    },
+
+    messageStill: (session, { domains, clearance }) =>
+      askLeave(session, 'message', domains, clearance, true),
   }
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((each, i) => each === others[i])
 }

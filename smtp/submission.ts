@@ -133,13 +133,13 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   async function relay(
     session: Session,
     smtp: SMTPServerSession,
-    { sender, parameters }: Transaction,
+    { sender, parameters, leave: toBegin }: Transaction,
     connection: UpstreamConnection,
     message: OpenMessage,
   ): Promise<UpstreamReply> {
     const domains = claimedDomains(message, sender)
-    const leave = await senders.message(session, domains)
-    const { principal } = leave
+    const leave = await senders.message(session, domains, toBegin)
+    const { principal } = leave.clearance
     const assertion = await deps.assertions.sign({
       audience: upstream.origin,
       principal,
@@ -155,8 +155,8 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       headerField('Postern-Assertion', assertion) +
       headerField('Postern-Account-Id', String(principal.accountId)) +
       headerField('Postern-Token-Id', String(principal.tokenId))
-    const head = Buffer.concat([Buffer.from(stamps), ...fieldsToRelay(message.header)])
-    await connection.write(stuff(head))
+    await connection.write(stamps)
+    await connection.write(stuff(fieldsToRelay(message.header)))
     for (;;) {
       const piece = await message.body.next()
       if (piece === undefined) break
@@ -168,7 +168,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     for (;;) {
       await taken
       // The last question, in the same turn as the dot: the connection does not outlive its token.
-      const last = await senders.messageStill(session, domains)
+      const last = await senders.messageStill(session, leave)
       const reply = await last.take(() => {
         // What was held back to go out with the dot goes out without it when an answer has to be waited for.
         taken = connection.taken()
@@ -221,12 +221,11 @@ function claimedDomains({ senders }: OpenMessage, { domain }: EnvelopeSender): r
 }
 
 /** Forged copies of our own fields never get through; everything else goes on as it came. */
-function fieldsToRelay({ section, fields }: MessageHeader): Buffer[] {
+function fieldsToRelay({ section, fields }: MessageHeader): Buffer {
   const isForged = ({ name }: HeaderField) => name.startsWith('postern-')
-  if (!fields.some(isForged)) return [section]
-  return fields
-    .filter((field) => !isForged(field))
-    .map(({ begin, end }) => section.subarray(begin, end))
+  if (!fields.some(isForged)) return section
+  const own = fields.filter((field) => !isForged(field))
+  return Buffer.concat(own.map(({ begin, end }) => section.subarray(begin, end)))
 }
 
 /** RFC 6531 §4.3: `UTF8SMTPSA` and its kin. */

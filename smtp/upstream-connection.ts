@@ -33,7 +33,7 @@ export interface UpstreamConnection {
   /** MAIL and the first RCPT: in one write where the relay has PIPELINING (RFC 2920). */
   begin(mail: string, rcpt: string): Promise<Beginning>
   /** Writes a part of the message; a promise, to be waited for, while the upstream takes no more. */
-  write(bytes: Buffer): Promise<void> | undefined
+  write(piece: Buffer | string): Promise<void> | undefined
   /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
   taken(): Promise<void> | undefined
   /** A refusal that came before the message was over: nobody reads the rest. */

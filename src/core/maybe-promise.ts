@@ -24,7 +24,10 @@ export function settle<T, R>(
   return isPromise(asked) ? asked.then(conclude, fail) : conclude(asked)
 }
 
-/** Whosever it is: a promise of another library that were taken for its value would be a decision. */
+/**
+ * Whosever it is: a promise of another library that were taken for its value would be a decision. `then` is read and not asked
+ * for with `in`, which takes several times as long for objects of many shapes.
+ */
 export function isPromise<T>(asked: MaybePromise<T>): asked is Promise<T> {
-  return typeof asked === 'object' && asked !== null && 'then' in asked
+  return typeof asked === 'object' && (asked as Partial<Promise<T>> | null)?.then !== undefined
 }

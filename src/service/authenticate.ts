@@ -34,8 +34,9 @@ export interface Authenticator {
   /**
    * May the holder of this token send as every one of these domains (A-labels), now? Without domains: is it alive?
    * At once when all of it is in memory. Throws, or rejects, when the gate cannot find out, which is never a denial.
+   * `known` is what the same question was answered with before: it is the answer again where that can be told without looking.
    */
-  authorise(digest: Digest, senders: readonly string[]): MaybePromise<Verdict>
+  authorise(digest: Digest, senders: readonly string[], known?: Clearance): MaybePromise<Verdict>
   /** The same, each domain by itself and in its order, from one reading of the credential. */
   authoriseEach(digest: Digest, senders: readonly string[]): MaybePromise<readonly Verdict[]>
 }
@@ -57,6 +58,7 @@ interface Facts {
 /** Records that changed while they were read are read again, so often. */
 const maxReadings = 3
 
+/** Believes what was just read, and cannot tell whether it has changed since. */
 const trustTheStore: Trust = { mayDecide: () => true, believes: () => true }
 
 export function createAuthenticator({
@@ -139,8 +141,10 @@ export function createAuthenticator({
     present: (bearerToken) => parseToken(bearerToken, tokenPrefix, knows),
     knows,
 
-    authorise: (digest, senders) =>
-      decideOnBelieved(digest, senders, (facts) => judge(senders, facts)),
+    authorise(digest, senders, known) {
+      if (trust !== trustTheStore && known?.stillHolds() === true) return known
+      return decideOnBelieved(digest, senders, (facts) => judge(senders, facts))
+    },
 
     authoriseEach(digest, senders) {
       if (senders.length === 1)

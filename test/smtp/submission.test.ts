@@ -6,14 +6,17 @@ import { piecesOf } from '../../smtp/message.ts'
 import type { Leave } from '../../smtp/sender.ts'
 import type { Session } from '../../smtp/session.ts'
 import { createSubmission } from '../../smtp/submission.ts'
+import type { Principal } from '../../src/core/decide.ts'
+import type { Clearance } from '../../src/service/authenticate.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { createHeldRelay } from '../helpers/held-relay.ts'
 
 test('a dot whose question had to be waited for is asked about again behind what went out meanwhile', async () => {
   const clock = createFakeClock()
   const relay = createHeldRelay()
-  const principal = { tokenId: 1, accountId: 1 } as Leave['principal']
-  const leave: Leave = { principal, take: (step) => step() }
+  const principal = { tokenId: 1, accountId: 1 } as Principal
+  const clearance: Clearance = { allowed: true, principal, stillHolds: () => true }
+  const leave: Leave = { domains: ['ok.test'], clearance, take: (step) => step() }
   const questions: PromiseWithResolvers<Leave>[] = []
   const submission = createSubmission({
     senders: {
