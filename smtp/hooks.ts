@@ -115,7 +115,8 @@ export function createHooks(deps: HookDeps): Hooks {
       if (stream.destroyed && !stream.readableEnded) session.closed = true
       refusal = replyTo(session, error)
     }
-    if (!pieces.isOver() && !(await discardRest(pieces, deps.maxMessageBytes))) {
+    const isRead = pieces.isOver() || (await discardRest(pieces, deps.maxMessageBytes))
+    if (!isRead) {
       // It will not stop: 421 closes the connection.
       stream.destroy()
       const { text: why } = refusal ?? tooLarge(deps.maxMessageBytes)

@@ -9,7 +9,7 @@ import type { AuthFailures, RateLimit } from '../src/service/ports.ts'
 import { createHooks, type Handover } from './hooks.ts'
 import { type OpenMessage, openMessage } from './message.ts'
 import { authenticationRequired, hookError } from './reply.ts'
-import { createSenderCheck, type Leave, type PermittedSender, type SenderCheck } from './sender.ts'
+import { createSenderCheck, type Leave, type SenderCheck } from './sender.ts'
 import type { DecisionReport, Session } from './session.ts'
 
 export type { DecisionReport } from './session.ts'
@@ -75,7 +75,7 @@ function createDelivery(
   maxMessageBytes: number,
   deliver: (message: CheckedMessage) => Promise<string | undefined>,
 ): Handover {
-  const envelopes = new WeakMap<Session, PermittedSender>()
+  const envelopeLeaves = new WeakMap<Session, Leave>()
 
   async function* bytesOf(session: Session, { header, body }: OpenMessage, leave: Leave) {
     yield header.section
@@ -89,16 +89,16 @@ function createDelivery(
 
   return {
     async mail(session, _smtp, { address }) {
-      envelopes.set(session, await senders.envelope(session, address))
+      const { leave } = await senders.envelope(session, address)
+      envelopeLeaves.set(session, leave)
     },
     rcpt: () => {},
     async data(session, smtp, pieces) {
       const message = await openMessage(pieces, maxMessageBytes)
-      const envelope = envelopes.get(session)
+      const envelopeLeave = envelopeLeaves.get(session)
       // smtp-server takes no DATA before MAIL.
-      if (envelope === undefined) throw new Error('a message without an envelope')
-      const domains = [...new Set([...message.senders, ...envelope.leave.domains])]
-      const leave = await senders.message(session, domains, envelope.leave)
+      if (envelopeLeave === undefined) throw new Error('a message without an envelope')
+      const leave = await senders.message(session, message.senders, envelopeLeave)
       const { principal } = leave.clearance
       const bytes = bytesOf(session, message, leave)
       return deliver({ session: smtp, principal, senders: message.senders, bytes })

@@ -15,9 +15,9 @@ export interface Pieces {
   next(): MaybePromise<Buffer | undefined>
 }
 
-/** From the client itself. */
+/** Off the client's own stream, of which the end can be seen without waiting. */
 export interface ArrivingPieces extends Pieces {
-  /** Whether `next` has nothing more to tell. */
+  /** Whether all of the message has come and was handed out. */
   isOver(): boolean
 }
 
@@ -31,6 +31,8 @@ export interface OpenMessage {
 }
 
 const cr = 0x0d
+/** One for all: to make a view costs more than to look at it. */
+const nothing: Buffer = Buffer.alloc(0)
 
 /**
  * Reads the header section off the bytes of DATA, in bounded memory. Throws `SmtpRefusal` for a message that two servers
@@ -65,7 +67,7 @@ function restOf(rest: Buffer, checked: Pieces): Pieces {
 function checkPieces(pieces: Pieces, maxMessageBytes: number): Pieces {
   const guard = createLineEndingGuard()
   let received = 0
-  let held: Buffer = Buffer.alloc(0)
+  let held = nothing
   function next(): MaybePromise<Buffer | undefined> {
     return andThen(pieces.next(), check)
   }
@@ -77,9 +79,10 @@ function checkPieces(pieces: Pieces, maxMessageBytes: number): Pieces {
     received += came.length
     if (received > maxMessageBytes) throw new SmtpRefusal(tooLarge(maxMessageBytes))
     const piece = held.length === 0 ? came : Buffer.concat([held, came])
-    const end = piece[piece.length - 1] === cr ? piece.length - 1 : piece.length
-    held = piece.subarray(end)
-    return end > 0 ? piece.subarray(0, end) : next()
+    held = nothing
+    if (piece[piece.length - 1] !== cr) return piece
+    held = piece.subarray(-1)
+    return piece.length > 1 ? piece.subarray(0, -1) : next()
   }
 
   return { next }

@@ -20,7 +20,8 @@ export class UpstreamTrouble extends Error {}
 /** RFC 5321 §4.5.3.1.5 says 512 octets; many servers write more. */
 const maxReplyLineBytes = 4096
 const maxReplyLines = 100
-const replyStart = /^[2-5]\d\d(?:[ -].*)?$/
+/** RFC 5321 §4.2: a code, and a space or a hyphen before any text. */
+const replyLine = /^[2-5]\d\d(?:[ -].*)?$/
 /** Of a message that can be one write with its dot: the smallest buffer that Linux gives a socket takes them (tcp(7)). */
 const oneWriteBytes = 4096
 
@@ -89,11 +90,11 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
 
   /** RFC 5321 §4.2: each line has the same code, and a space after it says that it is the last. */
   function readLine(text: string): boolean {
-    const code = Number(text.slice(0, 3))
-    if (!replyStart.test(text) || text.length > maxReplyLineBytes) {
+    if (!replyLine.test(text) || text.length > maxReplyLineBytes) {
       fail('the upstream sent something that is no reply')
       return false
     }
+    const code = Number(text.slice(0, 3))
     if (lines.length > 0 && code !== replyCode) {
       fail(`the upstream answered ${replyCode} and ${code} in one reply`)
       return false

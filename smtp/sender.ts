@@ -21,7 +21,7 @@ export interface SenderCheckDeps {
 
 /** Leave to take one step of a message, which may only come after some waiting. */
 export interface Leave {
-  /** The domains that it was asked for. */
+  /** The domains (A-labels) that it is leave to send as, all of them; none for the null sender. */
   readonly domains: readonly string[]
   readonly clearance: Clearance
   /**
@@ -44,8 +44,8 @@ export interface PermittedSender {
 }
 
 /**
- * Asks the one decision function for a session, each time anew: a connection does not outlive its token. Answers at once
- * what is in memory; throws, or rejects with, `SmtpRefusal`.
+ * Asks the one decision function for a session before each step, unless an earlier answer is known to hold: a connection does
+ * not outlive its token. Answers at once what is in memory; throws, or rejects with, `SmtpRefusal`.
  */
 export interface SenderCheck {
   /** Is this a live token? If so the session remembers its digest. */
@@ -54,10 +54,14 @@ export interface SenderCheck {
   deny(session: Session, denial: Denial): Denial
   /** RFC5321.MailFrom. */
   envelope(session: Session, mailFrom: string): MaybePromise<PermittedSender>
-  /** Every domain that the message claims: nearly always the one of its envelope, for which there was leave. */
-  message(session: Session, domains: readonly string[], envelope: Leave): MaybePromise<Leave>
+  /** Every domain of header and envelope. Where the header adds none, the envelope's leave answers while it holds. */
+  message(
+    session: Session,
+    headerDomains: readonly string[],
+    envelopeLeave: Leave,
+  ): MaybePromise<Leave>
   /** The same once more, at the end of the message. An answer that is still the same is reported to nobody. */
-  messageStill(session: Session, message: Leave): MaybePromise<Leave>
+  messageStill(session: Session, leave: Leave): MaybePromise<Leave>
 }
 
 /** A token that changes more often than this within one step is not to be decided on. */
@@ -169,16 +173,13 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       return permit(session, { address: `${localPart}@${domain}`, domain })
     },
 
-    message(session, domains, envelope) {
-      const known = isSame(domains, envelope.domains) ? envelope.clearance : undefined
-      return askLeave(session, 'message', domains, known)
+    message(session, headerDomains, { domains, clearance }) {
+      const addsNone = headerDomains.every((name) => domains.includes(name))
+      if (addsNone) return askLeave(session, 'message', domains, clearance)
+      return askLeave(session, 'message', [...new Set([...headerDomains, ...domains])])
     },
 
     messageStill: (session, { domains, clearance }) =>
       askLeave(session, 'message', domains, clearance, true),
   }
-}
-
-function isSame(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((each, i) => each === others[i])
 }

@@ -177,7 +177,9 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
   function report(...[session, stage, decision, ms]: Parameters<DecisionReport>) {
     metrics.decided('smtp', stage, decision, ms)
     const about = decision.allowed ? decision.principal : decision
-    logs[stage].info({
+    // At the usual level a message has one line, as over HTTP.
+    const level = stage === 'envelope' && decision.allowed ? 'debug' : 'info'
+    logs[stage][level]({
       requestId: session.requestId(),
       allowed: decision.allowed,
       reason: decision.allowed ? undefined : decision.reason,

@@ -29,7 +29,7 @@ export interface SubmissionDeps {
 interface Transaction {
   readonly sender: EnvelopeSender
   readonly parameters: MailParameters
-  /** To begin it with the relay. */
+  /** Of the envelope: to begin with the relay, and nearly always for the message too. */
   readonly leave: Leave
   /** Where it is open with the relay; undefined until MAIL was accepted there. */
   connection: UpstreamConnection | undefined
@@ -133,17 +133,16 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   async function relay(
     session: Session,
     smtp: SMTPServerSession,
-    { sender, parameters, leave: toBegin }: Transaction,
+    { parameters, leave: envelopeLeave }: Transaction,
     connection: UpstreamConnection,
     message: OpenMessage,
   ): Promise<UpstreamReply> {
-    const domains = claimedDomains(message, sender)
-    const leave = await senders.message(session, domains, toBegin)
+    const leave = await senders.message(session, message.senders, envelopeLeave)
     const { principal } = leave.clearance
     const assertion = await deps.assertions.sign({
       audience: upstream.origin,
       principal,
-      senders: domains,
+      senders: leave.domains,
       protocol: 'smtp',
     })
     const ready = await leave.take(() => connection.command('DATA'))
@@ -155,6 +154,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       headerField('Postern-Assertion', assertion) +
       headerField('Postern-Account-Id', String(principal.accountId)) +
       headerField('Postern-Token-Id', String(principal.tokenId))
+    // None of our own lines begins with a dot.
     await connection.write(stamps)
     await connection.write(stuff(fieldsToRelay(message.header)))
     for (;;) {
@@ -215,17 +215,12 @@ function enhancedText(reply: UpstreamReply): Pick<Reply, 'enhanced' | 'text'> {
   return { enhanced: `${Math.floor(reply.code / 100)}${detail}`, text: text.slice(own.length) }
 }
 
-/** Of the header and of the envelope, none twice: nearly always one. */
-function claimedDomains({ senders }: OpenMessage, { domain }: EnvelopeSender): readonly string[] {
-  return domain === null || senders.includes(domain) ? senders : [...senders, domain]
-}
-
 /** Forged copies of our own fields never get through; everything else goes on as it came. */
 function fieldsToRelay({ section, fields }: MessageHeader): Buffer {
   const isForged = ({ name }: HeaderField) => name.startsWith('postern-')
   if (!fields.some(isForged)) return section
-  const own = fields.filter((field) => !isForged(field))
-  return Buffer.concat(own.map(({ begin, end }) => section.subarray(begin, end)))
+  const kept = fields.filter((field) => !isForged(field))
+  return Buffer.concat(kept.map(({ begin, end }) => section.subarray(begin, end)))
 }
 
 /** RFC 6531 §4.3: `UTF8SMTPSA` and its kin. */

@@ -32,7 +32,10 @@ export interface UpstreamConnection {
   command(line: string): Promise<UpstreamReply>
   /** MAIL and the first RCPT: in one write where the relay has PIPELINING (RFC 2920). */
   begin(mail: string, rcpt: string): Promise<Beginning>
-  /** Writes a part of the message; a promise, to be waited for, while the upstream takes no more. */
+  /**
+   * Writes a part of the message, of a text one byte for each character (latin1); a promise, to be waited for, while the upstream
+   * takes no more.
+   */
   write(piece: Buffer | string): Promise<void> | undefined
   /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
   taken(): Promise<void> | undefined

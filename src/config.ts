@@ -169,7 +169,7 @@ export const settings = {
     serve: 'api,smtp@mailtrap.io',
     about: 'user names that SMTP AUTH accepts; the password is the token',
   }),
-  hostname: both('POSTERN_HOSTNAME', parse.text, {
+  hostname: both('POSTERN_HOSTNAME', parse.serverName, {
     dev: hostname(),
     serve: hostname(),
     about: 'name in the SMTP greeting and in Received',

@@ -2,6 +2,9 @@ import sonicBoom from 'sonic-boom'
 import { systemClock } from './clock.ts'
 import { turns } from './turns.ts'
 
+// Node finds no named exports in this CommonJS module.
+const { SonicBoom } = sonicBoom
+
 /** Flat, so that a secret has nowhere to hide. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>
 
@@ -27,8 +30,10 @@ const writeBytes = 64 * 1024
 const flushMs = 100
 /** SonicBoom wants more than `minLength`. */
 const maxWriteBytes = 2 * writeBytes
-/** While the log's reader is slow or gone; lines beyond that are lost. */
+/** Of lines that cannot be written yet; what is beyond that is lost. */
 const maxWaitingBytes = 16 * 1024 * 1024
+/** How often a process that ends looks whether its reader takes what is left. */
+const maxTriesAtEnd = 20
 
 /** Many lines are of one millisecond. */
 function createTimestamp() {
@@ -42,21 +47,22 @@ function createTimestamp() {
   }
 }
 
-/** A second line of defence. Written out, since to ask an object of no certain shape for its names takes long. */
-function holdsSecret({ token, password, authorization }: LogFields): boolean {
-  return token !== undefined || password !== undefined || authorization !== undefined
-}
-
+/** A second line of defence. The names are written out: to look up a list of them in objects of many shapes costs more. */
 function censored(fields: LogFields): LogFields {
-  const copy = { ...fields }
-  for (const name of ['token', 'password', 'authorization'])
-    if (name in fields) copy[name] = '[Redacted]'
-  return copy
+  const { token, password, authorization } = fields
+  if (token === undefined && password === undefined && authorization === undefined) return fields
+  const hidden = (value: unknown) => (value === undefined ? undefined : '[Redacted]')
+  return {
+    ...fields,
+    token: hidden(token),
+    password: hidden(password),
+    authorization: hidden(authorization),
+  }
 }
 
 /** What stands between the braces, with a comma before it where there is any. */
 function members(fields: LogFields): string {
-  const text = JSON.stringify(holdsSecret(fields) ? censored(fields) : fields)
+  const text = JSON.stringify(censored(fields))
   return text === '{}' ? '' : `,${text.slice(1, -1)}`
 }
 
@@ -66,16 +72,19 @@ function members(fields: LogFields): string {
  * joins it.
  */
 function openOutput(onLost: (bytes: number) => void): LogOutput {
-  // A CommonJS module, of which Node finds no names.
-  const output = new sonicBoom.SonicBoom({
+  let isEnding = false
+  let triesLeft = maxTriesAtEnd
+  const output = new SonicBoom({
     fd: 1,
     minLength: writeBytes,
     maxWrite: maxWriteBytes,
     maxLength: maxWaitingBytes,
     periodicFlush: flushMs,
     contentMode: 'buffer',
+    // Each after a tenth of a second.
+    retryEAGAIN: () => !isEnding || triesLeft-- > 0,
   })
-  // Mail goes on when the disk is full, or nobody reads the log any more. SonicBoom tries again with the next lines.
+  // Mail goes on when the disk is full, or nobody reads the log any more. SonicBoom keeps the lines and tries again.
   output.on('error', () => {})
   let lostBytes = 0
   output.on('drop', (bytes: Buffer) => {
@@ -85,8 +94,9 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
   let lines = ''
 
   function tellLost() {
-    if (lostBytes > 0) onLost(lostBytes)
+    const bytes = lostBytes
     lostBytes = 0
+    if (bytes > 0) onLost(bytes)
   }
 
   function handOver() {
@@ -97,8 +107,9 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
   }
 
   process.on('exit', () => {
+    isEnding = true
     try {
-      // Made little first: with more than `minLength` SonicBoom would begin a write of its own, and the process end before it does.
+      // Emptied first: with more than `minLength` SonicBoom would begin a write that the process does not outlive.
       output.flushSync()
       tellLost()
       handOver()
@@ -120,7 +131,7 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
 /** Each line is one call of `JSON.stringify`; what its level and all lines of a child have in common is written out before. */
 export function createLog(level: LogLevel, destination?: LogOutput): Log {
   const timestamp = createTimestamp()
-  const output = destination ?? openOutput((bytes) => log.warn({ event: 'log_lost', bytes }))
+  const output = destination ?? openOutput((bytes) => log.error({ event: 'log_lost', bytes }))
 
   function withCommon(common: LogFields): Log {
     const commonMembers = members(common)

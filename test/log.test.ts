@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { afterEach, expect, test, vi } from 'vitest'
 import { createLog } from '../src/log.ts'
 
@@ -28,93 +29,105 @@ test('a field that may hold a secret is censored, and a line is one JSON object 
 test('what all lines of a child have in common stands in each of them, and is censored as well', () => {
   const lines: string[] = []
   const log = createLog('warn', { write: (line) => lines.push(line) })
-  const child = log
-    .child({ event: 'x', password: 'secret' })
-    .child({ stage: 'auth', left: undefined })
+  const common = { event: 'x', password: 'secret' }
+  const child = log.child(common).child({ stage: 'auth', left: undefined })
   child.info({ event: 'unseen' })
   child.warn({})
-  child.error({ reason: 'a "b"\n\u2028\ud800', ms: Number.NaN, tokenId: null })
-  const level = (name: string) => ({ level: name, time: expect.any(String) })
-  const common = { event: 'x', password: '[Redacted]', stage: 'auth' }
+  child.error({ reason: 'why' })
+  const inAll = { time: expect.any(String), event: 'x', password: '[Redacted]', stage: 'auth' }
   expect(lines.map((line) => JSON.parse(line))).toEqual([
-    { ...level('warn'), ...common },
-    { ...level('error'), ...common, reason: 'a "b"\n\u2028\ud800', ms: null, tokenId: null },
+    { level: 'warn', ...inAll },
+    { level: 'error', ...inAll, reason: 'why' },
   ])
-  expect(lines.join('').split('\n').length).toBe(3)
 })
+
+test('a line is one line of JSON, whatever is in its fields', () => {
+  const lines: string[] = []
+  const log = createLog('info', { write: (line) => lines.push(line) })
+  const reason = 'a "b"\r\n\u2028\ud800'
+  log.info({ reason, ms: Number.NaN, tokenId: null, '"': 1 })
+  const [line = '', ...others] = lines.join('').split('\n')
+  expect(others).toEqual([''])
+  expect(JSON.parse(line)).toMatchObject({ reason, ms: null, tokenId: null, '"': 1 })
+})
+
+/** Of a process that logs. */
+function nodeArguments(script: string): string[] {
+  const source = `
+    import { createLog } from '${new URL('../src/log.ts', import.meta.url)}'
+    const log = createLog('info')
+    ${script}`
+  return ['--input-type=module', '--eval', source]
+}
+
+/** `output` is where a shell sends its standard output. */
+function runLogging(script: string, output = '') {
+  const command = `set -o pipefail; "$0" "$@" ${output}`
+  return spawnSync('bash', ['-c', command, process.execPath, ...nodeArguments(script)], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  })
+}
 
 test.each([
   ['exits', 'process.exit()'],
   ['has nothing left to do', ''],
   ['fails', 'throw new Error()'],
 ])('no line is lost when the process %s right after it', (_, ending) => {
-  const source = `
-    import { createLog } from '${new URL('../src/log.ts', import.meta.url)}'
-    const log = createLog('info')
+  const { stdout } = runLogging(`
     log.info({ line: 1 })
     setImmediate(() => {
       for (const line of [2, 3]) log.info({ line })
       ${ending}
-    })`
-  const node = ['--input-type=module', '--eval', source]
-  const { stdout } = spawnSync(process.execPath, node, { encoding: 'utf8' })
+    })`)
   const lines = stdout.trim().split('\n')
   expect(lines.map((line) => JSON.parse(line).line)).toEqual([1, 2, 3])
 })
 
 test('nor when much is waiting, and the output is a pipe', () => {
-  const source = `
-    import { createLog } from '${new URL('../src/log.ts', import.meta.url)}'
-    const log = createLog('info')
+  const script = `
     const write = (count) => { for (let i = 0; i < count; i++) log.info({ pad: 'x'.repeat(180) }) }
     write(250)
     setImmediate(() => { write(100); throw new Error() })`
-  const node = [process.execPath, '--input-type=module', '--eval', source]
   // A pipe takes 64 KiB, and what is still being written when its process ends is lost; a socket would take more.
-  const { stdout } = spawnSync('sh', ['-c', '"$0" "$@" | cat', ...node], { encoding: 'utf8' })
+  const { stdout } = runLogging(script, '| cat')
   expect(stdout.trim().split('\n').length).toBe(350)
 })
 
 test.each([
-  ['its disk is full', '> /dev/full'],
-  ['nobody reads it any more', '| true'],
-])('the process goes on when %s, and ends well', (_, output) => {
-  const source = `
-    import { createLog } from '${new URL('../src/log.ts', import.meta.url)}'
-    const log = createLog('info')
-    const pad = 'x'.repeat(180)
+  ["the log's disk is full", '> /dev/full'],
+  ['nobody reads the log any more', '| true'],
+])('a process goes on when %s, and exits with 0', (_, output) => {
+  const script = `
     let turns = 0
     const timer = setInterval(() => {
-      for (let i = 0; i < 400; i++) log.info({ pad })
+      for (let i = 0; i < 400; i++) log.info({ pad: 'x'.repeat(180) })
       if (++turns < 20) return
       clearInterval(timer)
       console.error('went on')
     }, 10)`
-  const node = [process.execPath, '--input-type=module', '--eval', source]
-  const { stderr } = spawnSync(
-    'bash',
-    ['-c', `set -o pipefail; "$0" "$@" ${output} && echo ended >&2`, ...node],
-    {
-      encoding: 'utf8',
-    },
-  )
-  expect(stderr).toBe('went on\nended\n')
+  const { status, stderr } = runLogging(script, output)
+  expect(stderr).toBe('went on\n')
+  expect(status).toBe(0)
 })
 
-test('lines that a slow reader leaves no room for are lost, and the log says how much of them', () => {
-  const source = `
-    import { createLog } from '${new URL('../src/log.ts', import.meta.url)}'
-    const log = createLog('info')
-    for (let i = 0; i < 100_000; i++) log.info({ pad: 'x'.repeat(180) })`
-  const node = [process.execPath, '--input-type=module', '--eval', source]
-  const { stdout } = spawnSync('sh', ['-c', '"$0" "$@" | (sleep 0.2; cat)', ...node], {
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-  })
+test('a process ends though its reader takes nothing', async () => {
+  const script = `
+    process.stdout.isTTY // The output does not block from now on, as in the gate.
+    for (let i = 0; i < 10_000; i++) log.info({ pad: 'x'.repeat(180) })
+    process.exit(3)`
+  const child = spawn(process.execPath, nodeArguments(script))
+  const [status] = await once(child, 'exit')
+  expect(status).toBe(3)
+})
+
+test('lines beyond what may wait are lost, and the log says how many bytes', () => {
+  const script = `for (let i = 0; i < 100_000; i++) log.info({ pad: 'x'.repeat(180) })`
+  const { stdout } = runLogging(script, '| cat')
   const lines = stdout.trim().split('\n')
   const last = JSON.parse(lines.pop() ?? '')
   const lineBytes = (lines[0]?.length ?? 0) + 1
-  expect(last).toMatchObject({ level: 'warn', event: 'log_lost' })
+  expect(last).toMatchObject({ level: 'error', event: 'log_lost' })
   expect(last.bytes).toBe((100_000 - lines.length) * lineBytes)
   expect(lines.length).toBeGreaterThan(50_000)
 })

@@ -25,8 +25,8 @@ export function settle<T, R>(
 }
 
 /**
- * Whosever it is: a promise of another library that were taken for its value would be a decision. `then` is read and not asked
- * for with `in`, which takes several times as long for objects of many shapes.
+ * Of any library: a promise taken for its value would be a decision. `then` is read, since `in` takes several times as long for
+ * objects of many shapes.
  */
 export function isPromise<T>(asked: MaybePromise<T>): asked is Promise<T> {
   return typeof asked === 'object' && (asked as Partial<Promise<T>> | null)?.then !== undefined

@@ -37,10 +37,11 @@ const minHeldBytes = 4096
 const cr = 0x0d
 const lf = 0x0a
 const endOfHeader = Buffer.from('\r\n\r\n')
+const nothing: Buffer = Buffer.alloc(0)
 
 /** Expects bytes whose line ends were checked: `createLineEndingGuard`. */
 export function createHeaderReader(maxHeaderBytes = defaultMaxHeaderBytes): HeaderReader {
-  let held: Buffer = Buffer.alloc(0)
+  let held = nothing
   let length = 0
 
   /** Grows by doubling, so that a message of one byte at a time costs no more than any other. */
@@ -56,7 +57,7 @@ export function createHeaderReader(maxHeaderBytes = defaultMaxHeaderBytes): Head
       chunk.copy(held, length)
     }
     length += chunk.length
-    return held.subarray(0, length)
+    return length === held.length ? held : held.subarray(0, length)
   }
 
   function split(section: Buffer, rest: Buffer): HeaderRead {

@@ -34,7 +34,8 @@ export interface Authenticator {
   /**
    * May the holder of this token send as every one of these domains (A-labels), now? Without domains: is it alive?
    * At once when all of it is in memory. Throws, or rejects, when the gate cannot find out, which is never a denial.
-   * `known` is what the same question was answered with before: it is the answer again where that can be told without looking.
+   * `known` is an earlier answer to this very question, which is not checked: digest and senders must be the same. It is the
+   * answer while it still holds. Without `trust` nobody hears of changes, and the store is asked.
    */
   authorise(digest: Digest, senders: readonly string[], known?: Clearance): MaybePromise<Verdict>
   /** The same, each domain by itself and in its order, from one reading of the credential. */
@@ -58,7 +59,7 @@ interface Facts {
 /** Records that changed while they were read are read again, so often. */
 const maxReadings = 3
 
-/** Believes what was just read, and cannot tell whether it has changed since. */
+/** For an answer of this moment. Whether it has changed since, only the store can say. */
 const trustTheStore: Trust = { mayDecide: () => true, believes: () => true }
 
 export function createAuthenticator({
@@ -135,6 +136,7 @@ export function createAuthenticator({
     }
   }
 
+  const hearsOfChanges = trust !== trustTheStore
   const knows = (digest: Digest) => lookup.holdsCredential?.(digest) ?? false
 
   return {
@@ -142,7 +144,7 @@ export function createAuthenticator({
     knows,
 
     authorise(digest, senders, known) {
-      if (trust !== trustTheStore && known?.stillHolds() === true) return known
+      if (hearsOfChanges && known?.stillHolds() === true) return known
       return decideOnBelieved(digest, senders, (facts) => judge(senders, facts))
     },
 

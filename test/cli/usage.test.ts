@@ -257,6 +257,15 @@ test('a list without anything in it is a problem of the settings', async () => {
   expect(stderr).toContain('POSTERN_SMTP_USERNAMES must name at least one')
 })
 
+test.each(['mail.bücher.example', 'mail example', '[192.0.2.1', ''])(
+  'the name %j is none that an SMTP server could call itself',
+  async (name) => {
+    const { status, stderr } = await place.postern('serve', '--hostname', name)
+    expect(status).toBe(1)
+    expect(stderr).toContain('POSTERN_HOSTNAME must be a host name in ASCII')
+  },
+)
+
 test('a database that a newer version has migrated is left alone', async () => {
   const other = createWorkplace()
   try {

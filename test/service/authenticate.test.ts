@@ -77,6 +77,40 @@ test('a leave holds until its token ends, its lease is over, or a record of it i
   expect(verdict.stillHolds()).toBe(false)
 })
 
+test('an earlier answer is the answer while it holds, and then is asked for anew', async () => {
+  const { lookup, trust, authenticator, ask } = createNode()
+  lookup.allow('a', ['acme.test'])
+  const earlier = await ask('a', 'acme.test')
+  if (!earlier.allowed) throw new Error('refused')
+  const { questions } = lookup
+  const again = () => authenticator.authorise(digestToken('a'), ['acme.test'], earlier)
+  expect(again()).toBe(earlier)
+  expect(lookup.questions).toBe(questions)
+
+  lookup.revoke('a')
+  let doubts = 1
+  trust.believed = () => doubts-- <= 0
+  expect(await again()).toMatchObject({ allowed: false, reason: 'unknown-token' })
+  trust.hasLease = false
+  expect(again).toThrow(Undecided)
+})
+
+test('whoever hears of no changes asks the store, whatever the earlier answer was', async () => {
+  const lookup = createMemoryLookup()
+  lookup.allow('a', ['acme.test'])
+  const authenticator = createAuthenticator({
+    lookup,
+    clock: createFakeClock(),
+    tokenPrefix: 'pst_',
+  })
+  const digest = digestToken('a')
+  const earlier = await authenticator.authorise(digest, ['acme.test'])
+  if (!earlier.allowed) throw new Error('refused')
+  lookup.revoke('a')
+  const again = await authenticator.authorise(digest, ['acme.test'], earlier)
+  expect(again).toMatchObject({ allowed: false, reason: 'unknown-token' })
+})
+
 test('a batch is decided domain by domain from one reading of the credential', async () => {
   const { lookup, authenticator } = createNode()
   lookup.allow('a', ['acme.test', 'other.test'])

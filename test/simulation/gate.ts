@@ -121,7 +121,7 @@ export async function startGate(
         let verdict: Verdict = await ask([domain])
         if (verdict.allowed && world.chance(0.5)) {
           await aWhile(world.chance(0.1) ? world.between(0, 1_500) : world.between(0, 20))
-          if (!verdict.stillHolds()) verdict = await ask([domain])
+          verdict = await authenticator.authorise(digest, [domain], verdict)
         }
         decided(verdict.allowed ? 'allowed' : 'denied', verdict)
       } catch (error) {

@@ -90,15 +90,15 @@ describe('a token that is deleted', () => {
   })
 })
 
-describe('the log has a line for each decision', () => {
+describe('the log has a line for each decision, and at the usual level one for each message', () => {
   const decisions = () =>
     gate.logged
       .filter(({ event }) => event === 'decision')
-      .map(({ stage, allowed, reason }) => [stage, allowed, reason])
+      .map(({ level, stage, allowed, reason }) => [level, stage, allowed, reason])
   const begun = [
-    ['auth', true, undefined],
-    ['envelope', true, undefined],
-    ['message', true, undefined],
+    ['info', 'auth', true, undefined],
+    ['debug', 'envelope', true, undefined],
+    ['info', 'message', true, undefined],
   ]
 
   test('and none for the last question when its answer is still the same', async () => {
@@ -113,7 +113,12 @@ describe('the log has a line for each decision', () => {
     lookup.revoke(token)
     client.write('.\r\n')
     expect(await client.reply()).toBe(ended)
-    expect(decisions()).toEqual([...begun, ['message', false, 'unknown-token']])
+    expect(decisions()).toEqual([...begun, ['info', 'message', false, 'unknown-token']])
+  })
+
+  test('and a sender that is refused stands there too', async () => {
+    await client.say('MAIL FROM:<a@other.test>')
+    expect(decisions().at(-1)).toEqual(['info', 'envelope', false, 'unknown-domain'])
   })
 })
 
