@@ -1,7 +1,7 @@
 /** Writes docs/settings.md from the table of settings: `npm run docs`. */
 import { writeFileSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { apiSettings, configFileVariable, flagName, settings } from '../src/config.ts'
+import { machineName } from '../src/setting-parsers.ts'
 
 export function settingsPage(): string {
   const rows = Object.values<{ variable: string; about: string; dev?: string; serve?: string }>(
@@ -38,7 +38,7 @@ function row(...cells: string[]): string {
 
 function value(text: string | undefined): string {
   if (text === undefined) return ''
-  return text === hostname() ? "the machine's name" : `\`${text}\``
+  return text === machineName() ? "the machine's name" : `\`${text}\``
 }
 
 if (import.meta.main) {

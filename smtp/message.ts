@@ -31,7 +31,7 @@ export interface OpenMessage {
 }
 
 const cr = 0x0d
-/** One for all: to make a view costs more than to look at it. */
+/** Shared by all: an empty view for each message would cost more than the check does. */
 const nothing: Buffer = Buffer.alloc(0)
 
 /**

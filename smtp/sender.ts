@@ -94,8 +94,7 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
-    known?: Clearance,
-    isRepeated = false,
+    { known, isRepeated }: { readonly known?: Clearance; readonly isRepeated?: boolean } = {},
   ): MaybePromise<Leave> {
     const { digest } = session
     if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
@@ -175,11 +174,11 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
 
     message(session, headerDomains, { domains, clearance }) {
       const addsNone = headerDomains.every((name) => domains.includes(name))
-      if (addsNone) return askLeave(session, 'message', domains, clearance)
+      if (addsNone) return askLeave(session, 'message', domains, { known: clearance })
       return askLeave(session, 'message', [...new Set([...headerDomains, ...domains])])
     },
 
     messageStill: (session, { domains, clearance }) =>
-      askLeave(session, 'message', domains, clearance, true),
+      askLeave(session, 'message', domains, { known: clearance, isRepeated: true }),
   }
 }

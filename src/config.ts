@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { logLevels } from './log.ts'
 import { fileProblems } from './setting-files.ts'
 import * as parse from './setting-parsers.ts'
@@ -170,8 +169,8 @@ export const settings = {
     about: 'user names that SMTP AUTH accepts; the password is the token',
   }),
   hostname: both('POSTERN_HOSTNAME', parse.serverName, {
-    dev: hostname(),
-    serve: hostname(),
+    dev: parse.machineName(),
+    serve: parse.machineName(),
     about: 'name in the SMTP greeting and in Received',
   }),
   tokenPrefix: both('POSTERN_TOKEN_PREFIX', parse.tokenPrefix, {

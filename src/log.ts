@@ -32,7 +32,7 @@ const flushMs = 100
 const maxWriteBytes = 2 * writeBytes
 /** Of lines that cannot be written yet; what is beyond that is lost. */
 const maxWaitingBytes = 16 * 1024 * 1024
-/** How often a process that ends looks whether its reader takes what is left. */
+/** How often a process that ends looks whether its reader takes more. */
 const maxTriesAtEnd = 20
 
 /** Many lines are of one millisecond. */
@@ -51,13 +51,11 @@ function createTimestamp() {
 function censored(fields: LogFields): LogFields {
   const { token, password, authorization } = fields
   if (token === undefined && password === undefined && authorization === undefined) return fields
-  const hidden = (value: unknown) => (value === undefined ? undefined : '[Redacted]')
-  return {
-    ...fields,
-    token: hidden(token),
-    password: hidden(password),
-    authorization: hidden(authorization),
+  const copy: Record<string, LogFields[string]> = { ...fields }
+  for (const name of ['token', 'password', 'authorization']) {
+    if (copy[name] !== undefined) copy[name] = '[Redacted]'
   }
+  return copy
 }
 
 /** What stands between the braces, with a comma before it where there is any. */
@@ -74,6 +72,7 @@ function members(fields: LogFields): string {
 function openOutput(onLost: (bytes: number) => void): LogOutput {
   let isEnding = false
   let triesLeft = maxTriesAtEnd
+  let bytesLeft = Number.POSITIVE_INFINITY
   const output = new SonicBoom({
     fd: 1,
     minLength: writeBytes,
@@ -81,8 +80,13 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
     maxLength: maxWaitingBytes,
     periodicFlush: flushMs,
     contentMode: 'buffer',
-    // Each after a tenth of a second.
-    retryEAGAIN: () => !isEnding || triesLeft-- > 0,
+    /** At the end each after a tenth of a second; before, the periodic flush tries again, for which no process goes on. */
+    retryEAGAIN(_error, writing, behind) {
+      if (!isEnding) return false
+      if (writing + behind < bytesLeft) triesLeft = maxTriesAtEnd
+      bytesLeft = writing + behind
+      return triesLeft-- > 0
+    },
   })
   // Mail goes on when the disk is full, or nobody reads the log any more. SonicBoom keeps the lines and tries again.
   output.on('error', () => {})
@@ -109,7 +113,9 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
   process.on('exit', () => {
     isEnding = true
     try {
-      // Emptied first: with more than `minLength` SonicBoom would begin a write that the process does not outlive.
+      // Emptied before each: with more than `minLength` SonicBoom would begin a write that the process does not outlive.
+      output.flushSync()
+      handOver()
       output.flushSync()
       tellLost()
       handOver()
@@ -131,7 +137,13 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
 /** Each line is one call of `JSON.stringify`; what its level and all lines of a child have in common is written out before. */
 export function createLog(level: LogLevel, destination?: LogOutput): Log {
   const timestamp = createTimestamp()
-  const output = destination ?? openOutput((bytes) => log.error({ event: 'log_lost', bytes }))
+  const output = destination ?? openOutput(tellLost)
+  const log = withCommon({})
+  return log
+
+  function tellLost(bytes: number) {
+    log.error({ event: 'log_lost', bytes })
+  }
 
   function withCommon(common: LogFields): Log {
     const commonMembers = members(common)
@@ -149,6 +161,4 @@ export function createLog(level: LogLevel, destination?: LogOutput): Log {
       child: (fields) => withCommon({ ...common, ...fields }),
     }
   }
-  const log = withCommon({})
-  return log
 }

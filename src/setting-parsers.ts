@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { hostname } from 'node:os'
 import { parseAddress } from './core/address.ts'
 import { normaliseDomain } from './core/domain.ts'
 import { parseRate, type Rate } from './core/rate.ts'
@@ -308,8 +309,17 @@ export const hostName: Parser<string> = (value) => {
 
 /** What an SMTP server calls itself (RFC 5321 §4.1.2): a domain in A-labels, with underscores as machines have them, or an address literal. */
 export const serverName: Parser<string> = (value) => {
-  if (/^(?:[\w-]+(?:\.[\w-]+)*|\[[\w.:-]+\])$/.test(value)) return value
+  if (isServerName(value)) return value
   throw new Error(`must be a host name in ASCII or an address in brackets, not "${value}"`)
+}
+
+function isServerName(value: string): boolean {
+  return /^(?:[\w-]+(?:\.[\w-]+)*|\[[\w.:-]+\])$/.test(value)
+}
+
+/** What this machine calls itself, if an SMTP server may call itself that. */
+export function machineName(): string {
+  return isServerName(hostname()) ? hostname() : 'localhost'
 }
 
 export const tokenPrefix: Parser<string> = (value) => {

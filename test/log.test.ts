@@ -111,14 +111,37 @@ test.each([
   expect(status).toBe(0)
 })
 
-test('a process ends though its reader takes nothing', async () => {
+test.each([
+  ['exits', 'process.exit(3)'],
+  ['has nothing left to do', 'process.exitCode = 3'],
+])('a process that %s ends though its reader takes nothing', async (_, ending) => {
   const script = `
     process.stdout.isTTY // The output does not block from now on, as in the gate.
     for (let i = 0; i < 10_000; i++) log.info({ pad: 'x'.repeat(180) })
-    process.exit(3)`
+    ${ending}`
   const child = spawn(process.execPath, nodeArguments(script))
   const [status] = await once(child, 'exit')
   expect(status).toBe(3)
+})
+
+test('a process that ends waits for a reader that is slow and takes all of it', () => {
+  const script = `
+    process.stdout.isTTY
+    for (let i = 0; i < 10_000; i++) log.info({ pad: 'x'.repeat(180) })
+    process.exit()`
+  const reader = `const { readSync } = require('node:fs')
+    let length = 0
+    for (;;) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+      const read = readSync(0, Buffer.alloc(65_536))
+      length += read
+      if (read === 0) break
+    }
+    console.log(length)`
+  const { stdout } = runLogging(script, `| ${process.execPath} -e '${reader.replaceAll("'", '"')}'`)
+  expect(Number(stdout) / 10_000).toBe(
+    JSON.stringify({ level: 'info', time: new Date(), pad: 'x'.repeat(180) }).length + 1,
+  )
 })
 
 test('lines beyond what may wait are lost, and the log says how many bytes', () => {

@@ -257,7 +257,7 @@ test('a list without anything in it is a problem of the settings', async () => {
   expect(stderr).toContain('POSTERN_SMTP_USERNAMES must name at least one')
 })
 
-test.each(['mail.bücher.example', 'mail example', '[192.0.2.1', ''])(
+test.each(['mail.bücher.example', 'mail example', '[192.0.2.1', 'mail.example.'])(
   'the name %j is none that an SMTP server could call itself',
   async (name) => {
     const { status, stderr } = await place.postern('serve', '--hostname', name)
