@@ -307,7 +307,10 @@ export const hostName: Parser<string> = (value) => {
   throw new Error(`must be a host name without port, not "${value}"`)
 }
 
-/** What an SMTP server calls itself (RFC 5321 §4.1.2): a domain in A-labels, with underscores as machines have them, or an address literal. */
+/**
+ * What an SMTP server calls itself (RFC 5321 §4.1.2): a domain in A-labels, with underscores as machines have them, or an address
+ * literal.
+ */
 export const serverName: Parser<string> = (value) => {
   if (isServerName(value)) return value
   throw new Error(`must be a host name in ASCII or an address in brackets, not "${value}"`)
