@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import sonicBoom from 'sonic-boom'
 import { systemClock } from './clock.ts'
 import { turns } from './turns.ts'
@@ -25,8 +26,8 @@ interface LogOutput {
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-/** Lines are written when there are so many bytes of them, or after so long. */
-const writeBytes = 64 * 1024
+/** Lines are written when there are so many bytes of them, half of what a pipe takes, or after so long. */
+const writeBytes = 32 * 1024
 const flushMs = 100
 /** SonicBoom wants more than `minLength`. */
 const maxWriteBytes = 2 * writeBytes
@@ -65,6 +66,15 @@ function members(fields: LogFields): string {
 }
 
 /**
+ * A pipe or a socket takes a part of what is written when it is nearly full. How much it took of a write that is under way, a
+ * process that ends does not learn: to these the log writes at once, which does not wait, for `process.stdout` made them so.
+ */
+function takesParts(): boolean {
+  const output = fstatSync(process.stdout.fd)
+  return output.isFIFO() || output.isSocket()
+}
+
+/**
  * Lines wait for each other, so that not each costs a system call: a killed process loses those of the last moment. SonicBoom
  * gets the lines of one turn of the event loop together, and as bytes: of text it measures all that waits, for each piece that
  * joins it.
@@ -80,6 +90,7 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
     maxLength: maxWaitingBytes,
     periodicFlush: flushMs,
     contentMode: 'buffer',
+    sync: takesParts(),
     /** At the end each after a tenth of a second; before, the periodic flush tries again, for which no process goes on. */
     retryEAGAIN(_error, writing, behind) {
       if (!isEnding) return false
