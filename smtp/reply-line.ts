@@ -22,8 +22,6 @@ const maxReplyLineBytes = 4096
 const maxReplyLines = 100
 /** RFC 5321 §4.2: a code, and a space or a hyphen before any text. */
 const replyLine = /^[2-5]\d\d(?:[ -].*)?$/
-/** Of a message that can be one write with its dot: the smallest buffer that Linux gives a socket takes them (tcp(7)). */
-const oneWriteBytes = 4096
 
 interface PendingReply {
   resolve(reply: UpstreamReply): void
@@ -45,13 +43,6 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
   let isDataAsked = false
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
-  let isGathering = false
-  /** Of a short message, a character for a byte: Node writes one text at less cost than several buffers. */
-  let held = ''
-  /** Of the message, since DATA. */
-  let messageBytes = 0
-  /** Whether some of them have gone out. */
-  let isBegun = false
   /** Called when the upstream has said something. */
   let onHeard: (() => void) | undefined
   // One for the whole connection, set anew for each reply: a timer for each costs more.
@@ -60,7 +51,6 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
   function fail(message: string) {
     if (trouble !== undefined) return
     trouble = new UpstreamTrouble(message)
-    held = ''
     clearTimeout(timer)
     socket.destroy()
     takePending()?.reject(trouble)
@@ -146,10 +136,6 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
   function command(line: string): Promise<UpstreamReply> {
     if (trouble === undefined) socket.write(`${line}\r\n`)
     isDataAsked = line === 'DATA'
-    if (isDataAsked) {
-      messageBytes = 0
-      isBegun = false
-    }
     return reply()
   }
 
@@ -207,96 +193,29 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
       await waitFor('secureConnect', socket)
     },
 
-    connection: {
-      command,
+    socket: () => socket,
+    trouble: () => trouble,
+    /** A refusal that came before the message was over: nobody reads the rest. */
+    earlyReply: () => early,
+    /** Whether it is between two messages, as far as is known. */
+    isUsable: () => trouble === undefined && early === undefined && !socket.destroyed,
+    fail,
+    destroy: () => fail('given up'),
 
-      write(piece: Buffer | string) {
-        if (trouble !== undefined) throw trouble
-        if (early !== undefined) return undefined
-        gather()
-        messageBytes += piece.length
-        if (isShort()) {
-          held += piece.toString('latin1')
-          return undefined
-        }
-        writeHeld()
-        if (socket.write(piece, 'latin1')) return undefined
-        send()
-        const isFull = socket.writableLength >= socket.writableHighWaterMark
-        return isFull ? drained() : undefined
-      },
-
-      taken() {
-        if (trouble !== undefined) throw trouble
-        if (early !== undefined || isShort()) return undefined
-        send()
-        return socket.writableLength > 0 ? drained() : undefined
-      },
-
-      earlyReply: () => early,
-
-      finish() {
-        if (early !== undefined) return Promise.resolve(early)
-        inMessage = false
-        if (trouble === undefined) {
-          gather()
-          held += '.\r\n'
-          send()
-        }
-        return reply()
-      },
-
-      isUsable: () => trouble === undefined && early === undefined && !socket.destroyed,
-      destroy: () => fail('given up'),
+    /** To the message, of which the dot was written in this turn of the event loop. */
+    replyToMessage() {
+      inMessage = false
+      return reply()
     },
-  }
 
-  /** Whether all of the message can still be one write with its dot. */
-  function isShort(): boolean {
-    return !isBegun && messageBytes <= oneWriteBytes
-  }
-
-  /** What is written before the event loop turns is one write to the operating system. */
-  function gather() {
-    if (isGathering) return
-    isGathering = true
-    socket.cork()
-    process.nextTick(send)
-  }
-
-  function send() {
-    if (!isGathering) return
-    isGathering = false
-    isBegun = true
-    writeHeld()
-    socket.uncork()
-  }
-
-  function writeHeld() {
-    if (held !== '') socket.write(held, 'latin1')
-    held = ''
-  }
-
-  /** While a full socket drains, the upstream may go away, or answer early and read no more. */
-  function drained(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const of = socket
-      const limit = setTimeout(() => fail('the upstream takes no more'), timeoutMs)
-      function settle() {
-        clearTimeout(limit)
-        of.off('close', settle)
+    /** Calls back when the upstream has said something; one at a time. Answers how to give that up. */
+    whenHeard(listener: () => void) {
+      onHeard = listener
+      return () => {
         // The slot may be another wait's by now.
-        if (onHeard === settle) onHeard = undefined
-        if (trouble !== undefined) reject(trouble)
-        else resolve()
+        if (onHeard === listener) onHeard = undefined
       }
-      // Not `drain`, which a socket has only for those who wrote more than it wants.
-      of.write('', (error) => {
-        if (!error) settle()
-      })
-      of.on('close', settle)
-      onHeard = settle
-    })
+    },
   }
 }
 

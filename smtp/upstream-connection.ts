@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { createOnread, type OnBytes } from '../src/onread.ts'
+import { createMessageWriter, type MessageWriter } from './message-writer.ts'
 import {
   type Beginning,
   createReplyLine,
@@ -26,23 +27,14 @@ export interface SmtpUpstream {
  * One connection to the relay, in step with the client, so that each recipient gets the relay's own answer. Every method
  * throws `UpstreamTrouble` and destroys the connection when something is wrong with it.
  */
-export interface UpstreamConnection {
+export interface UpstreamConnection extends MessageWriter {
   /** Keywords of EHLO in capitals, with their parameters (RFC 5321 §4.1.1.1). */
   readonly extensions: ReadonlyMap<string, string>
   command(line: string): Promise<UpstreamReply>
   /** MAIL and the first RCPT: in one write where the relay has PIPELINING (RFC 2920). */
   begin(mail: string, rcpt: string): Promise<Beginning>
-  /**
-   * Writes a part of the message, of a text one byte for each character (latin1); a promise, to be waited for, while the upstream
-   * takes no more.
-   */
-  write(piece: Buffer | string): Promise<void> | undefined
-  /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
-  taken(): Promise<void> | undefined
   /** A refusal that came before the message was over: nobody reads the rest. */
   earlyReply(): UpstreamReply | undefined
-  /** Writes the final dot, in the turn of the event loop in which it is called. */
-  finish(): Promise<UpstreamReply>
   isUsable(): boolean
   destroy(): void
 }
@@ -73,9 +65,9 @@ export async function connectUpstream(
     }
     if (auth !== undefined) await logIn(line, extensions, auth)
     const begin = extensions.has('PIPELINING') ? line.beginPipelined : line.beginInStep
-    return { ...line.connection, extensions, begin }
+    return { ...line, ...createMessageWriter(line, timeoutMs), extensions, begin }
   } catch (error) {
-    line.connection.destroy()
+    line.destroy()
     throw asTrouble(error)
   }
 }

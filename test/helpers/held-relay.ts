@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { createMessageWriter } from '../../smtp/message-writer.ts'
 import { createReplyLine } from '../../smtp/reply-line.ts'
 
 /** A connection to a relay that takes what is written only when it is told to. */
@@ -20,9 +21,9 @@ export function createHeldRelay() {
       ),
   })
   const open = () => Object.assign(socket, { setNoDelay: () => socket }) as unknown as Socket
-  const { connection } = createReplyLine(open, 60_000)
+  const line = createReplyLine(open, 60_000)
   return {
-    connection,
+    connection: { ...line, ...createMessageWriter(line, 60_000) },
     /** Each as the operating system gets it. */
     writes,
     /** The oldest write is through. */

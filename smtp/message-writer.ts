@@ -1,0 +1,114 @@
+import type { ReplyLine, UpstreamReply } from './reply-line.ts'
+
+/** Of a message that can be one write with its dot: the smallest buffer that Linux gives a socket takes them (tcp(7)). */
+const oneWriteBytes = 4096
+
+/** Writes messages to the relay, one after the other, each after the 354 to its DATA. */
+export interface MessageWriter {
+  /**
+   * Writes a part of the message, of a text one byte for each character (latin1); a promise, to be waited for, while the upstream
+   * takes no more. Throws `UpstreamTrouble`.
+   */
+  write(piece: Buffer | string): Promise<void> | undefined
+  /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
+  taken(): Promise<void> | undefined
+  /** Writes the final dot, in the turn of the event loop in which it is called. */
+  finish(): Promise<UpstreamReply>
+}
+
+export function createMessageWriter(line: ReplyLine, timeoutMs: number): MessageWriter {
+  let isGathering = false
+  /** Of a short message, a character for a byte: Node writes one text at less cost than several buffers. */
+  let held = ''
+  /** Of the message. */
+  let messageBytes = 0
+  /** Whether some of them have gone out. */
+  let isBegun = false
+
+  /** Whether all of the message can still be one write with its dot. */
+  function isShort(): boolean {
+    return !isBegun && messageBytes <= oneWriteBytes
+  }
+
+  /** What is written before the event loop turns is one write to the operating system. */
+  function gather() {
+    if (isGathering) return
+    isGathering = true
+    line.socket().cork()
+    process.nextTick(send)
+  }
+
+  function send() {
+    if (!isGathering) return
+    isGathering = false
+    isBegun = true
+    writeHeld()
+    line.socket().uncork()
+  }
+
+  function writeHeld() {
+    if (held !== '' && line.trouble() === undefined) line.socket().write(held, 'latin1')
+    held = ''
+  }
+
+  /** While a full socket drains, the upstream may go away, or answer early and read no more. */
+  function drained(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = line.socket()
+      const limit = setTimeout(() => line.fail('the upstream takes no more'), timeoutMs)
+      const stopListening = line.whenHeard(settle)
+      function settle() {
+        clearTimeout(limit)
+        socket.off('close', settle)
+        stopListening()
+        const trouble = line.trouble()
+        if (trouble !== undefined) reject(trouble)
+        else resolve()
+      }
+      // Not `drain`, which a socket has only for those who wrote more than it wants.
+      socket.write('', (error) => {
+        if (!error) settle()
+      })
+      socket.on('close', settle)
+    })
+  }
+
+  return {
+    write(piece) {
+      const trouble = line.trouble()
+      if (trouble !== undefined) throw trouble
+      if (line.earlyReply() !== undefined) return undefined
+      gather()
+      messageBytes += piece.length
+      if (isShort()) {
+        held += piece.toString('latin1')
+        return undefined
+      }
+      writeHeld()
+      const socket = line.socket()
+      if (socket.write(piece, 'latin1')) return undefined
+      send()
+      const isFull = socket.writableLength >= socket.writableHighWaterMark
+      return isFull ? drained() : undefined
+    },
+
+    taken() {
+      const trouble = line.trouble()
+      if (trouble !== undefined) throw trouble
+      if (line.earlyReply() !== undefined || isShort()) return undefined
+      send()
+      return line.socket().writableLength > 0 ? drained() : undefined
+    },
+
+    finish() {
+      const early = line.earlyReply()
+      if (early !== undefined) return Promise.resolve(early)
+      gather()
+      held += '.\r\n'
+      send()
+      messageBytes = 0
+      isBegun = false
+      return line.replyToMessage()
+    },
+  }
+}
