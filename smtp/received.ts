@@ -14,12 +14,10 @@ export function receivedField(facts: TraceFacts): string {
   const { remoteAddress, hostname, transmissionType, id, at } = facts
   const literal = remoteAddress.includes(':') ? `[IPv6:${remoteAddress}]` : `[${remoteAddress}]`
   const heloName = /^[A-Za-z0-9.:[\]_-]{1,255}$/.test(facts.heloName) ? facts.heloName : 'unknown'
-  return [
-    `Received: from ${heloName} (${literal})`,
-    ` by ${hostname} (Postern) with ${transmissionType}`,
-    ` id ${id}; ${dateTime(at)}`,
-    '',
-  ].join('\r\n')
+  return `Received: from ${heloName} (${literal})\r
+ by ${hostname} (Postern) with ${transmissionType}\r
+ id ${id}; ${dateTime(at)}\r
+`
 }
 
 let lastSecond = { second: Number.NaN, dateTime: '' }
@@ -37,6 +35,7 @@ function dateTime(at: number): string {
 const maxPartLength = 900
 
 export function headerField(name: string, value: string): string {
+  if (value.length <= maxPartLength) return `${name}: ${value}\r\n`
   const parts = [value.slice(0, maxPartLength)]
   for (let at = maxPartLength; at < value.length; at += maxPartLength) {
     parts.push(value.slice(at, at + maxPartLength))
