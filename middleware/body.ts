@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MaybePromise } from '../src/core/maybe-promise.ts'
 import { turns } from '../src/turns.ts'
+import { pieces } from './pieces.ts'
 
 export type BodyRead =
+  /** `chunks` may be given back to `pieces` by who knows that nobody reads them any more. */
   | { readonly state: 'complete'; readonly chunks: readonly Buffer[] }
   | { readonly state: BodyUnread }
 
@@ -124,7 +126,7 @@ function createKeptBody(declared: number | undefined) {
   /** As large as all that has come, so that one who sends a little takes little. */
   function nextPiece(arrived: number): Buffer {
     const wanted = Math.min(Math.max(size + arrived, smallestPiece), largestPiece)
-    return Buffer.allocUnsafeSlow(
+    return pieces.take(
       declared === undefined ? wanted : Math.min(wanted, Math.max(declared - size, 1)),
     )
   }

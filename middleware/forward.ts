@@ -22,6 +22,8 @@ export interface UpstreamRequest {
 export interface ForwardHooks {
   /** Asked in the turn in which the last byte goes out: if not, the upstream never gets all of it. */
   mayFinish(): boolean
+  /** Nothing reads the memory of the request's body any more. */
+  bodyTaken(): void
   /** Makes the fields of the answer to the client. Both are flat lists of names and values; names come in lower case. */
   answerHeaders(fields: readonly string[]): string[]
   /** The upstream broke off in the middle of its answer, and so does the gate. */
@@ -89,8 +91,9 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
             return false
           },
 
-          end(last) {
+          end(last, isTaken) {
             endWith(outgoing, last)
+            if (isTaken) hooks.bodyTaken()
             resolve('done')
           },
 

@@ -27,6 +27,7 @@ import { type Answer, type Exchange, openExchange, type Step } from './exchange.
 import { createHttpUpstream, type Forwarded, type HttpUpstream } from './forward.ts'
 import { answerHeaders, createRequestFields } from './headers.ts'
 import { hostName, isHost } from './host.ts'
+import { pieces } from './pieces.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
 
@@ -191,6 +192,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     }
     return exchange.upstream.forward(request, outgoing, {
       mayFinish: exchange.clearance.stillHolds,
+      bodyTaken: () => pieces.giveBack(exchange.body),
       answerHeaders: (fields) => answerHeaders(fields, { principal, requestId }),
       broken: (error) => reportUpstreamFailure(exchange, 'misbehaved', error),
     })

@@ -33,8 +33,8 @@ export interface UpstreamCall {
   answered(status: number, fields: readonly string[]): void
   /** A piece of its content, to keep. False: no more for now, until the connection is told to go on. */
   data(piece: Buffer): boolean
-  /** The answer is whole. `last` is not to be kept. */
-  end(last?: Buffer): void
+  /** The answer is whole. `last` is not to be kept. `isTaken`: nothing reads the memory of the body any more. */
+  end(last: Buffer | undefined, isTaken: boolean): void
   /** It is not, and nothing more will come: `UpstreamTrouble`, `Superseded`, or what one of these functions threw. */
   fail(error: Error): void
 }
@@ -103,7 +103,7 @@ export function connectToUpstream(
       isPaused = true
       socket.pause()
     },
-    end: (last) => takeCall()?.end(last),
+    end: (last) => takeCall()?.end(last, isTaken()),
   })
 
   const socket = openSocket(address, read)
@@ -150,10 +150,14 @@ export function connectToUpstream(
     if (call === undefined) release()
   }
 
+  /** Whether the operating system has all of the request. */
+  function isTaken(): boolean {
+    return isWritten && socket.writableLength === 0
+  }
+
   /** After a whole answer. What is still to be written of its request would go out whatever has been decided since. */
   function release() {
-    const isThrough = isWritten && socket.writableLength === 0 && !isLast
-    const idleMs = isThrough ? reader.reusableSeconds() * 1_000 - keepAliveMarginMs : 0
+    const idleMs = isTaken() && !isLast ? reader.reusableSeconds() * 1_000 - keepAliveMarginMs : 0
     idleTicks = Math.floor(Math.min(idleMs, maxIdleMs) / patience.tickMs)
     age = 0
     resume()

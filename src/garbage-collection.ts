@@ -11,6 +11,9 @@ const flags = [
   // young generation is small and each request in flight survives. From then on all that a request reaches is copied and
   // kept until the next full collection, for as long as the process lives.
   '--no-allocation-site-pretenuring',
+  // What has come and gone since the last full collection may be twice of what stayed. V8's own measure follows how much is lost, is
+  // narrower for memory of buffers, and collected six times a second while attachments came.
+  '--heap-growing-percent=200',
 ]
 
 /** Tells V8 how a gate uses its memory. Before there is any load: what is optimized already stays as it is. */

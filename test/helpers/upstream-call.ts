@@ -37,6 +37,7 @@ export function createCall({
 } = {}) {
   let status = 0
   let content = ''
+  let isTaken = false
   const over = Promise.withResolvers<Heard>()
   const length = byteLength(body)
   const call: UpstreamCall = {
@@ -53,7 +54,8 @@ export function createCall({
       content += piece.toString('latin1')
       return true
     },
-    end(last) {
+    end(last, isBodyTaken) {
+      isTaken = isBodyTaken
       content += last?.toString('latin1') ?? ''
       over.resolve({ status, content, isWhole: true, error: undefined })
     },
@@ -61,7 +63,10 @@ export function createCall({
       over.resolve({ status, content, isWhole: false, error })
     },
   }
-  return { call, over: over.promise, status: () => status, content: () => content }
+  return {
+    ...{ call, over: over.promise },
+    ...{ status: () => status, content: () => content, isTaken: () => isTaken },
+  }
 }
 
 /** A whole turn of the event loop, and what is left of this one. */

@@ -31,6 +31,7 @@ async function startForwarder(origin: string, more: { ca?: string } = {}) {
           outgoing,
           {
             mayFinish: () => true,
+            bodyTaken: () => {},
             answerHeaders: (fields) =>
               [...fields].filter((_, i, all) => !isFraming(all[i - (i % 2)])),
             broken(error) {

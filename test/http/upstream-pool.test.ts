@@ -49,7 +49,11 @@ describe('a connection is used again', () => {
       Buffer.from('b'),
       Buffer.alloc(5_000, 'c'),
     ]
-    expect(await pool.ask({ body })).toEqual(good)
+    const { call, over, isTaken } = createCall({ body })
+    pool.call(call)
+    expect(await over).toEqual(good)
+    expect(isTaken()).toBe(true)
+    await rest()
     upstream.answer = (socket) => socket.write('HTTP/1.1 204 No Content\r\n\r\n')
     expect(await pool.ask()).toMatchObject({ status: 204, isWhole: true })
     upstream.answer = (socket) => socket.write(goodAnswer)
@@ -135,16 +139,17 @@ describe('a connection is not used again, though the upstream leaves it open', (
     expect(upstream.connections).toHaveLength(2)
   })
 
-  test('after a request of which some is not taken yet', async () => {
+  test('after a request of which some is not taken yet, nor is the memory of its body', async () => {
     const sockets = collectSockets()
     const { upstream, pool } = await startPool()
-    const { call, over } = createCall()
+    const { call, over, isTaken } = createCall()
     pool.call(call)
     await until(() => sockets.length > 0)
     for (const socket of sockets) {
       Object.defineProperty(socket, 'writableLength', { get: () => 1 })
     }
     expect(await over).toEqual(good)
+    expect(isTaken()).toBe(false)
     await rest()
     expect(await pool.ask()).toEqual(good)
     expect(upstream.connections).toHaveLength(2)
@@ -161,7 +166,11 @@ describe('a connection is not used again, though the upstream leaves it open', (
       asked += 1
       return true
     }
-    expect(await pool.ask({ body: large(), mayFinish })).toEqual(good)
+    const { call, over, isTaken } = createCall({ body: large(), mayFinish })
+    pool.call(call)
+    expect(await over).toEqual(good)
+    expect(isTaken()).toBe(false)
+    await rest()
     upstream.onHead = () => true
     expect(await pool.ask()).toEqual(good)
     upstream.connections[0]?.resume()
@@ -245,8 +254,8 @@ describe('what an idle connection says is never the answer to the next request',
     const second = createCall()
     pool.call({
       ...first.call,
-      end(last) {
-        first.call.end(last)
+      end(last, isTaken) {
+        first.call.end(last, isTaken)
         for (const socket of upstream.connections) misbehave(socket)
         pool.call(second.call)
       },
