@@ -6,6 +6,8 @@ const undisturbed = [
   'test/{admin,assertion,bench,cli,conformance,core,docs,fleet,http,hygiene,limits}/**/*.test.ts',
   'test/{properties,service,simulation,sink,smtp,vendor}/**/*.test.ts',
   'test/e2e/{domain-proof,first-run,import,limits}.test.ts',
+  'test/contract/{last-token,postgres}.test.ts',
+  'test/log.test.ts',
 ]
 
 export default defineConfig({

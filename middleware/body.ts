@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MaybePromise } from '../src/core/maybe-promise.ts'
 import { turns } from '../src/turns.ts'
-import { pieces } from './pieces.ts'
+import { bufferPool } from './buffer-pool.ts'
 
 export type BodyRead =
-  /** `chunks` may be given back to `pieces` by who knows that nobody reads them any more. */
+  /** `chunks` may be released into `bufferPool` by who knows that nobody reads them any more. */
   | { readonly state: 'complete'; readonly chunks: readonly Buffer[] }
   | { readonly state: BodyUnread }
 
@@ -123,10 +123,10 @@ function createKeptBody(declared: number | undefined) {
   let used = 0
   let size = 0
 
-  /** As large as all that has come, so that one who sends a little takes little. */
+  /** As large as all that has come, or the next power of two: one who sends a little takes little. */
   function nextPiece(arrived: number): Buffer {
     const wanted = Math.min(Math.max(size + arrived, smallestPiece), largestPiece)
-    return pieces.take(
+    return bufferPool.acquire(
       declared === undefined ? wanted : Math.min(wanted, Math.max(declared - size, 1)),
     )
   }

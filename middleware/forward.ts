@@ -22,7 +22,7 @@ export interface UpstreamRequest {
 export interface ForwardHooks {
   /** Asked in the turn in which the last byte goes out: if not, the upstream never gets all of it. */
   mayFinish(): boolean
-  /** Nothing reads the memory of the request's body any more. */
+  /** Called at most once, and not at all where it cannot be known: nothing reads the memory of the request's body any more. */
   bodyTaken(): void
   /** Makes the fields of the answer to the client. Both are flat lists of names and values; names come in lower case. */
   answerHeaders(fields: readonly string[]): string[]

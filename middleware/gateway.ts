@@ -14,6 +14,7 @@ import type { AssertionSigner, BodyMemory, RateLimit } from '../src/service/port
 import { authenticate } from './authenticate.ts'
 import { bearer, type ClientAddress } from './bearer.ts'
 import { readBody } from './body.ts'
+import { bufferPool } from './buffer-pool.ts'
 import {
   answer,
   type ForbiddenStatus,
@@ -27,7 +28,6 @@ import { type Answer, type Exchange, openExchange, type Step } from './exchange.
 import { createHttpUpstream, type Forwarded, type HttpUpstream } from './forward.ts'
 import { answerHeaders, createRequestFields } from './headers.ts'
 import { hostName, isHost } from './host.ts'
-import { pieces } from './pieces.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
 
@@ -192,7 +192,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     }
     return exchange.upstream.forward(request, outgoing, {
       mayFinish: exchange.clearance.stillHolds,
-      bodyTaken: () => pieces.giveBack(exchange.body),
+      bodyTaken: () => bufferPool.release(exchange.body),
       answerHeaders: (fields) => answerHeaders(fields, { principal, requestId }),
       broken: (error) => reportUpstreamFailure(exchange, 'misbehaved', error),
     })

@@ -3,16 +3,19 @@ import type { ReplyLine, UpstreamReply } from './reply-line.ts'
 /** Of a message that can be one write with its dot: the smallest buffer that Linux gives a socket takes them (tcp(7)). */
 const oneWriteBytes = 4096
 
-/** Writes messages to the relay, one after the other, each after the 354 to its DATA. */
+/**
+ * Writes messages to the relay, one after the other, each after the 354 to its DATA. All three throw, or reject with,
+ * `UpstreamTrouble`.
+ */
 export interface MessageWriter {
   /**
    * Writes a part of the message, of a text one byte for each character (latin1); a promise, to be waited for, while the upstream
-   * takes no more. Throws `UpstreamTrouble`.
+   * takes no more.
    */
   write(piece: Buffer | string): Promise<void> | undefined
   /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
   taken(): Promise<void> | undefined
-  /** Writes the final dot, in the turn of the event loop in which it is called. */
+  /** Writes the final dot in this turn of the event loop, and answers the relay's reply. After an early refusal: that, and no dot. */
   finish(): Promise<UpstreamReply>
 }
 
@@ -20,7 +23,7 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
   let isGathering = false
   /** Of a short message, a character for a byte: Node writes one text at less cost than several buffers. */
   let held = ''
-  /** Of the message. */
+  /** Written of this message, held back or gone out. */
   let messageBytes = 0
   /** Whether some of them have gone out. */
   let isBegun = false

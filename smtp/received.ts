@@ -14,10 +14,11 @@ export function receivedField(facts: TraceFacts): string {
   const { remoteAddress, hostname, transmissionType, id, at } = facts
   const literal = remoteAddress.includes(':') ? `[IPv6:${remoteAddress}]` : `[${remoteAddress}]`
   const heloName = /^[A-Za-z0-9.:[\]_-]{1,255}$/.test(facts.heloName) ? facts.heloName : 'unknown'
-  return `Received: from ${heloName} (${literal})\r
- by ${hostname} (Postern) with ${transmissionType}\r
- id ${id}; ${dateTime(at)}\r
-`
+  return (
+    `Received: from ${heloName} (${literal})\r\n` +
+    ` by ${hostname} (Postern) with ${transmissionType}\r\n` +
+    ` id ${id}; ${dateTime(at)}\r\n`
+  )
 }
 
 let lastSecond = { second: Number.NaN, dateTime: '' }
@@ -35,7 +36,6 @@ function dateTime(at: number): string {
 const maxPartLength = 900
 
 export function headerField(name: string, value: string): string {
-  if (value.length <= maxPartLength) return `${name}: ${value}\r\n`
   const parts = [value.slice(0, maxPartLength)]
   for (let at = maxPartLength; at < value.length; at += maxPartLength) {
     parts.push(value.slice(at, at + maxPartLength))

@@ -195,9 +195,8 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
 
     socket: () => socket,
     trouble: () => trouble,
-    /** A refusal that came before the message was over: nobody reads the rest. */
     earlyReply: () => early,
-    /** Whether it is between two messages, as far as is known. */
+    /** False once something went wrong, or a message was refused before it was over. Whether one is under way, the caller knows. */
     isUsable: () => trouble === undefined && early === undefined && !socket.destroyed,
     fail,
     destroy: () => fail('given up'),

@@ -65,7 +65,9 @@ export async function connectUpstream(
     }
     if (auth !== undefined) await logIn(line, extensions, auth)
     const begin = extensions.has('PIPELINING') ? line.beginPipelined : line.beginInStep
-    return { ...line, ...createMessageWriter(line, timeoutMs), extensions, begin }
+    const { command, earlyReply, isUsable, destroy } = line
+    const writer = createMessageWriter(line, timeoutMs)
+    return { ...writer, extensions, begin, command, earlyReply, isUsable, destroy }
   } catch (error) {
     line.destroy()
     throw asTrouble(error)

@@ -11,8 +11,8 @@ const flags = [
   // young generation is small and each request in flight survives. From then on all that a request reaches is copied and
   // kept until the next full collection, for as long as the process lives.
   '--no-allocation-site-pretenuring',
-  // What has come and gone since the last full collection may be twice of what stayed. V8's own measure follows how much is lost, is
-  // narrower for memory of buffers, and collected six times a second while attachments came.
+  // Between two full collections the heap may grow by twice what the first left. By its own measure V8 collected six times a second
+  // while attachments came.
   '--heap-growing-percent=200',
 ]
 

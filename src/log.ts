@@ -66,10 +66,10 @@ function members(fields: LogFields): string {
 }
 
 /**
- * A pipe or a socket takes a part of what is written when it is nearly full. How much it took of a write that is under way, a
- * process that ends does not learn: to these the log writes at once, which does not wait, for `process.stdout` made them so.
+ * Such an output may take a part of a write. A process that ends does not learn how much another thread has got rid of, so this
+ * thread writes itself. It does not wait: to look at `process.stdout` makes pipes and sockets non-blocking.
  */
-function takesParts(): boolean {
+function isPipeOrSocket(): boolean {
   const output = fstatSync(process.stdout.fd)
   return output.isFIFO() || output.isSocket()
 }
@@ -90,7 +90,7 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
     maxLength: maxWaitingBytes,
     periodicFlush: flushMs,
     contentMode: 'buffer',
-    sync: takesParts(),
+    sync: isPipeOrSocket(),
     /** At the end each after a tenth of a second; before, the periodic flush tries again, for which no process goes on. */
     retryEAGAIN(_error, writing, behind) {
       if (!isEnding) return false
@@ -124,7 +124,7 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
   process.on('exit', () => {
     isEnding = true
     try {
-      // Emptied before each: with more than `minLength` SonicBoom would begin a write that the process does not outlive.
+      // Emptied before each: with more than `minLength` SonicBoom would leave them to a thread, and later lines could overtake them.
       output.flushSync()
       handOver()
       output.flushSync()

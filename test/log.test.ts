@@ -130,7 +130,7 @@ test('a process that ends waits for a reader that is slow and takes all of it', 
   const script = `
     for (let i = 0; i < 10_000; i++) log.info({ pad: 'x'.repeat(180) })
     process.exit()`
-  // The first lines fill the pipe before it takes any: a write that is taken in part is under way when the process ends.
+  // Reads only when the pipe is full: what was taken in part then is the danger.
   const reader = `const { readSync } = require('node:fs')
     const wait = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
     wait(500)

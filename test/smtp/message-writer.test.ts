@@ -28,6 +28,23 @@ test('a short message and its dot are one write', async () => {
   expect((await finished).code).toBe(250)
 })
 
+test('so are the next one on the connection and its dot', async () => {
+  const { connection, writes, take, say } = await withData()
+  connection.write('First\r\n')
+  const first = connection.finish()
+  take()
+  say('250 Taken')
+  await first
+  const ready = connection.command('DATA')
+  take()
+  say('354 Go ahead')
+  await ready
+  connection.write('Second\r\n')
+  expect(connection.taken()).toBeUndefined()
+  void connection.finish()
+  expect(writes).toEqual(['DATA\r\n', 'First\r\n.\r\n', 'DATA\r\n', 'Second\r\n.\r\n'])
+})
+
 test('a short message that came in two parts is taken before its dot is decided on', async () => {
   const { connection, writes, take } = await withData()
   await connection.write(Buffer.from('From: a@ok.test\r\n'))
