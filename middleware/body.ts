@@ -123,7 +123,7 @@ function createKeptBody(declared: number | undefined) {
   let used = 0
   let size = 0
 
-  /** As large as all that has come, or the next power of two: one who sends a little takes little. */
+  /** As large as all that has come at most, so that one who sends a little takes little. */
   function nextPiece(arrived: number): Buffer {
     const wanted = Math.min(Math.max(size + arrived, smallestPiece), largestPiece)
     return bufferPool.acquire(

@@ -1,6 +1,6 @@
 /** Memory that is used again. */
 export interface BufferPool {
-  /** At least so many bytes, with anything in them. */
+  /** At most so many bytes, and more than half of them, with anything in them. */
   acquire(bytes: number): Buffer
   /** Takes back memory that nobody reads or writes any more, by any view of it. What was not acquired here is left alone. */
   release(buffers: readonly Buffer[]): void
@@ -8,6 +8,8 @@ export interface BufferPool {
 
 /** Smaller ones are not worth keeping. */
 const smallestKept = 64 * 1024
+/** Of all sizes. */
+const maxSpareBytes = 64 * 1024 * 1024
 /** What was not needed for so long goes, within as long again. */
 const unneededMs = 7_500
 
@@ -20,12 +22,13 @@ interface SizeClass {
 
 /**
  * V8 counts memory that is allocated anew for each body as growth of its heap, marks all of it again after every few of them, and stops
- * everybody for some milliseconds each time. Of each size no more is kept than was in use at once a moment ago.
+ * everybody for some milliseconds each time.
  */
 export function createBufferPool(): BufferPool {
   const sizeClasses = new Map<number, SizeClass>()
   /** What is never released is the garbage collector's. */
   const acquired = new WeakSet<ArrayBufferLike>()
+  let spareBytes = 0
   let sweeping: NodeJS.Timeout | undefined
 
   function classOf(size: number): SizeClass {
@@ -37,13 +40,11 @@ export function createBufferPool(): BufferPool {
   }
 
   function sweep() {
-    let left = 0
-    for (const sizeClass of sizeClasses.values()) {
-      sizeClass.spare.splice(0, sizeClass.unneeded)
+    for (const [size, sizeClass] of sizeClasses) {
+      spareBytes -= size * sizeClass.spare.splice(0, sizeClass.unneeded).length
       sizeClass.unneeded = sizeClass.spare.length
-      left += sizeClass.spare.length
     }
-    if (left > 0) return
+    if (spareBytes > 0) return
     clearInterval(sweeping)
     sweeping = undefined
   }
@@ -51,10 +52,12 @@ export function createBufferPool(): BufferPool {
   return {
     acquire(bytes) {
       if (bytes < smallestKept) return Buffer.allocUnsafeSlow(bytes)
-      const size = 2 ** Math.ceil(Math.log2(bytes))
+      const size = 2 ** Math.floor(Math.log2(bytes))
       const sizeClass = classOf(size)
-      const memory = sizeClass.spare.pop() ?? Buffer.allocUnsafeSlow(size).buffer
+      const spare = sizeClass.spare.pop()
+      if (spare !== undefined) spareBytes -= size
       sizeClass.unneeded = Math.min(sizeClass.unneeded, sizeClass.spare.length)
+      const memory = spare ?? Buffer.allocUnsafeSlow(size).buffer
       acquired.add(memory)
       return Buffer.from(memory)
     },
@@ -63,7 +66,10 @@ export function createBufferPool(): BufferPool {
       for (const { buffer } of buffers) {
         // What came back twice would be given to two.
         if (!acquired.delete(buffer)) continue
-        classOf(buffer.byteLength).spare.push(buffer)
+        const size = buffer.byteLength
+        if (spareBytes + size > maxSpareBytes) continue
+        spareBytes += size
+        classOf(size).spare.push(buffer)
         sweeping ??= setInterval(sweep, unneededMs).unref()
       }
     },

@@ -27,7 +27,7 @@ export interface Exchange {
   clearance: RenewableClearance
   /** The domains (A-labels) that the message claims to be from, set by `sender`. */
   senders: readonly string[]
-  /** The body's bytes, exactly those that were checked, set by `sender`. Not to be read once they are released: they are another's by then. */
+  /** The body's bytes, exactly those that were checked, set by `sender`. None once the upstream has them. */
   body: readonly Buffer[]
 }
 

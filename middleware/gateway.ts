@@ -192,7 +192,11 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     }
     return exchange.upstream.forward(request, outgoing, {
       mayFinish: exchange.clearance.stillHolds,
-      bodyTaken: () => bufferPool.release(exchange.body),
+      bodyTaken() {
+        bufferPool.release(exchange.body)
+        // Another's by now.
+        exchange.body = []
+      },
       answerHeaders: (fields) => answerHeaders(fields, { principal, requestId }),
       broken: (error) => reportUpstreamFailure(exchange, 'misbehaved', error),
     })

@@ -5,7 +5,7 @@ const large = 1024 * 1024
 
 test('a large buffer that was released is given again, whole', () => {
   const pool = createBufferPool()
-  const first = pool.acquire(large - 5)
+  const first = pool.acquire(2 * large - 1)
   expect(first.length).toBe(large)
   pool.release([first.subarray(0, 10)])
   const second = pool.acquire(large)
@@ -40,6 +40,18 @@ test('what is too small, or was never acquired here, is not given, and no buffer
   const taken = [pool.acquire(large), pool.acquire(1000)]
   expect(taken.filter(({ buffer }) => others.some((other) => other.buffer === buffer))).toEqual([])
   expect(pool.acquire(large / 2).buffer).toBe(half.buffer)
+})
+
+test('of many that are released at once only 64 MiB are kept, whatever their sizes', () => {
+  const pool = createBufferPool()
+  const halves = Array.from({ length: 100 }, () => pool.acquire(large / 2))
+  const wholes = Array.from({ length: 100 }, () => pool.acquire(large))
+  pool.release([...halves, ...wholes])
+  const known = new Set([...halves, ...wholes].map(({ buffer }) => buffer))
+  const again = (bytes: number) =>
+    Array.from({ length: 100 }, () => pool.acquire(bytes)).filter(({ buffer }) => known.has(buffer))
+  expect(again(large / 2).length).toBe(100)
+  expect(again(large).length).toBe(14)
 })
 
 test('what is not needed goes, and what is needed stays', () => {

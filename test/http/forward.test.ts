@@ -8,6 +8,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { bufferPool } from '../../middleware/buffer-pool.ts'
 import { httpUpstream } from '../../src/setting-parsers.ts'
+import { goodAnswer, startBareUpstream } from '../helpers/bare-upstream.ts'
 import { startHttpGateway, type TestHttpGateway } from '../helpers/http-gateway.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
 import { rawHttp } from '../helpers/raw-http.ts'
@@ -437,50 +438,81 @@ describe('an upstream', () => {
   })
 })
 
-test('no large body is written over by another, and memory comes back only after a whole answer', async () => {
-  const released = vi.spyOn(bufferPool, 'release')
-  onTestFinished(() => released.mockRestore())
-  upstream.answer = (request, response) => {
-    // After its whole body: the gate has nothing left to write, and gets no answer.
-    if (request.body.length % 3 === 0) return void response.destroy()
-    acceptMessage(request, response)
+describe('the memory of a large body', () => {
+  /** Says of each place which body it is of, and which place of it. */
+  const textOf = (i: number) =>
+    Array.from({ length: 2_000 * (1 + i) }, (_, at) => `${i}.${at}`.padEnd(20)).join('')
+
+  function sendLarge(url: string, body: NonNullable<RequestInit['body']>) {
+    return fetch(`${url}/api/send`, {
+      ...{ method: 'POST', body, ...(body instanceof ReadableStream && { duplex: 'half' }) },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    } as RequestInit)
   }
-  const letters = 'abcdefghijklmnopqrstuvwxyz'
-  const textOf = (i: number) => letters.charAt(i % letters.length).repeat(40_000 * (1 + (i % 40)))
-  const statuses: number[] = []
-  async function client(first: number) {
-    for (let i = first; i < 60; i += 6) {
-      // Each in two parts; every fifth leaves between them.
-      const body = Buffer.from(JSON.stringify({ ...message, text: textOf(i) }))
-      const parts = async function* () {
-        yield body.subarray(0, body.length / 2)
-        await nextTurn()
-        if (i % 5 === 0) throw new Error('has left')
-        yield body.subarray(body.length / 2)
-      }
-      const sent = fetch(`${gate.url}/api/send`, {
-        ...{ method: 'POST', body: ReadableStream.from(parts()), duplex: 'half' },
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      } as RequestInit)
-      await sent.then(
-        async (answer) => {
-          statuses.push(answer.status)
-          await answer.text()
-        },
-        () => {},
-      )
+
+  test('is written over by none, and comes back only after a whole answer', async () => {
+    const released = vi.spyOn(bufferPool, 'release')
+    const acquired = vi.spyOn(bufferPool, 'acquire')
+    onTestFinished(() => void vi.restoreAllMocks())
+    upstream.answer = (request, response) => {
+      // After its whole body: the gate has nothing left to write, and gets no answer.
+      if (request.body.length % 3 === 0) return void response.destroy()
+      acceptMessage(request, response)
     }
-  }
-  await Promise.all([0, 1, 2, 3, 4, 5].map(client))
-  const texts = upstream.seen.map(({ body }) => JSON.parse(String(body)).text as string)
-  const expected = Array.from({ length: 60 }, (_, i) => i)
-    .filter((i) => i % 5 !== 0)
-    .map(textOf)
-  expect(texts.sort()).toEqual(expected.sort())
-  const accepted = statuses.filter((status) => status === 200)
-  expect(accepted.length).toBeGreaterThan(20)
-  expect(accepted.length).toBeLessThan(statuses.length)
-  expect(released).toHaveBeenCalledTimes(accepted.length)
+    const statuses: number[] = []
+    async function client(first: number) {
+      for (let i = first; i < 60; i += 6) {
+        const body = Buffer.from(JSON.stringify({ ...message, text: textOf(i) }))
+        // Two in five of unknown length, in two parts; one of these leaves between them.
+        const parts = async function* () {
+          yield body.subarray(0, body.length / 2)
+          await nextTurn()
+          if (i % 5 === 0) throw new Error('has left')
+          yield body.subarray(body.length / 2)
+        }
+        const sent = sendLarge(gate.url, i % 5 < 2 ? ReadableStream.from(parts()) : body)
+        await sent.then(
+          async (answer) => {
+            statuses.push(answer.status)
+            await answer.text()
+          },
+          () => {},
+        )
+      }
+    }
+    await Promise.all([0, 1, 2, 3, 4, 5].map(client))
+    const texts = upstream.seen.map(({ body }) => JSON.parse(String(body)).text as string)
+    const expected = Array.from({ length: 60 }, (_, i) => i)
+      .filter((i) => i % 5 !== 0)
+      .map(textOf)
+    const inOrder = (all: string[]) => all.sort((a, b) => a.length - b.length)
+    expect(inOrder(texts).length).toBe(expected.length)
+    expect(texts.every((text, i) => text === expected[i])).toBe(true)
+    const accepted = statuses.filter((status) => status === 200)
+    expect(accepted.length).toBeGreaterThan(20)
+    expect(accepted.length).toBeLessThan(statuses.length)
+    expect(released).toHaveBeenCalledTimes(accepted.length)
+    const memories = acquired.mock.results
+      .map(({ value }) => value as Buffer)
+      .filter(({ length }) => length >= 65_536)
+      .map(({ buffer }) => buffer)
+    expect(new Set(memories).size).toBeLessThan(memories.length)
+  })
+
+  test('does not come back when the answer was there before all of it was taken', async () => {
+    const released = vi.spyOn(bufferPool, 'release')
+    onTestFinished(() => void vi.restoreAllMocks())
+    const hasty = await startBareUpstream()
+    hasty.onHead = (socket) => {
+      socket.write(goodAnswer)
+      return false
+    }
+    const ownGate = await startHttpGateway(lookup, `http://127.0.0.1:${hasty.port}`)
+    onTestFinished(() => ownGate.close())
+    const body = JSON.stringify({ ...message, text: 'x'.repeat(30_000_000) })
+    expect((await sendLarge(ownGate.url, body)).status).toBe(200)
+    expect(released).not.toHaveBeenCalled()
+  })
 })
 
 test('a decision is logged once with its request, and the token never', async () => {
