@@ -25,13 +25,12 @@ import {
 } from './challenge.ts'
 import { countFields } from './content.ts'
 import { type Answer, type Exchange, openExchange, type Step } from './exchange.ts'
-import { createHttpUpstream, type Forwarded, type HttpUpstream } from './forward.ts'
+import type { Forwarded, HttpUpstream } from './forward.ts'
 import { answerHeaders, createRequestFields } from './headers.ts'
-import { hostName, isHost } from './host.ts'
+import { isHost } from './host.ts'
 import { createRouteMatcher, type MatchedRoute, type Route, sendRoutes } from './routes.ts'
 import { holdMemory, refuseUnread, sender } from './sender.ts'
-
-export type Stream = 'transactional' | 'bulk' | 'sandbox'
+import { createUpstreams, type UpstreamsOptions } from './upstreams.ts'
 
 export interface HttpGatewayDeps {
   readonly authenticator: Authenticator
@@ -43,19 +42,11 @@ export interface HttpGatewayDeps {
   readonly metrics: Metrics
 }
 
-export interface HttpGatewayOptions {
-  /** The Email API of each stream; only the transactional one has to be there. */
-  readonly upstreams: { readonly transactional: UpstreamTarget } & {
-    readonly [S in Exclude<Stream, 'transactional'>]?: UpstreamTarget | undefined
-  }
-  /** Which Host, without port and in lower case, is which stream; every other one is transactional. */
-  readonly hosts: ReadonlyMap<string, Stream>
+export interface HttpGatewayOptions extends UpstreamsOptions {
   readonly routes: readonly Route[]
   readonly operatorHeaders: readonly (readonly [string, string])[]
   readonly maxBodyBytes: number
   readonly forbiddenStatus: ForbiddenStatus
-  readonly upstreamTimeoutMs: number
-  readonly upstreamCa?: string | undefined
 }
 
 /** What keeps one client from being the only one. Left out: nothing is limited. */
@@ -73,11 +64,6 @@ interface GatewayExchange extends Exchange {
   upstream: HttpUpstream
 }
 
-interface UpstreamTarget {
-  readonly origin: string
-  readonly basePath: string
-}
-
 /** A token that changes more often than this within one request is not to be decided on. */
 const maxForwards = 3
 
@@ -88,7 +74,7 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   const admission = createAdmission({ authenticator, ...limits })
   const { maxBodyBytes, forbiddenStatus } = options
   const match = createRouteMatcher([...sendRoutes, ...options.routes])
-  const upstreams = connectUpstreams(options)
+  const upstreams = createUpstreams(options)
   const requestFields = createRequestFields(options.operatorHeaders)
   const checkDeps = { authenticator, admission, rate, clock, report, onFault, bodyMemory }
   const checkSend = sender({ ...checkDeps, kind: 'send', maxBodyBytes, forbiddenStatus })
@@ -135,14 +121,8 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     const matched = match(method, url)
     if (matched === undefined) return refuse(exchange, 404, ['Not Found'])
     exchange.matched = matched
-    exchange.upstream = upstreams[streamOf(headers.host)]
+    exchange.upstream = upstreams.of(headers.host)
     return undefined
-  }
-
-  function streamOf(host = ''): Stream {
-    if (options.hosts.size === 0) return 'transactional'
-    // Mail for the sandbox must not go out for real because its host is written in another way.
-    return options.hosts.get(hostName(host)) ?? 'transactional'
   }
 
   function checkBody(exchange: GatewayExchange): Answer {
@@ -283,23 +263,6 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
   return {
     listener,
     /** Lets the upstream connections finish. */
-    async close() {
-      await Promise.all([...new Set(Object.values(upstreams))].map((upstream) => upstream.close()))
-    },
-  }
-}
-
-/** A stream without an Email API of its own goes to the transactional one. */
-function connectUpstreams(options: HttpGatewayOptions): Record<Stream, HttpUpstream> {
-  function connect(target: UpstreamTarget) {
-    const { upstreamTimeoutMs: timeoutMs, upstreamCa: ca } = options
-    return createHttpUpstream({ ...target, timeoutMs, ca })
-  }
-  const { transactional, bulk, sandbox } = options.upstreams
-  const main = connect(transactional)
-  return {
-    transactional: main,
-    bulk: bulk === undefined ? main : connect(bulk),
-    sandbox: sandbox === undefined ? main : connect(sandbox),
+    close: () => upstreams.close(),
   }
 }

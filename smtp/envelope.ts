@@ -1,5 +1,5 @@
 import type { SMTPServerAddress } from 'smtp-server'
-import { normaliseDomain } from '../src/core/domain.ts'
+import { isDomainOrLiteral, normaliseDomain } from '../src/core/domain.ts'
 import {
   badRecipient,
   needsEightBit,
@@ -97,7 +97,6 @@ export function rcptCommand(
 const maxPathBytes = 254
 /** Dots may stand anywhere, and hosts may have underscores: such addresses get mail. What they mean is the relay's to know. */
 const localPartOrAlone = /^(?:[^\s"(),:;<>@[\\\]]+|"(?:[^"\\]|\\.)*")$/u
-const asciiDomain = /^(?:[\w-]+(?:\.[\w-]+)*|\[[\w.:-]+\])$/
 
 /** smtp-server hands out U-labels for the A-labels that the client sent: they go back. */
 function recipient(address: string, smtpUtf8: boolean): string {
@@ -107,7 +106,7 @@ function recipient(address: string, smtpUtf8: boolean): string {
   // `postmaster` alone (RFC 5321 §4.5.1) has no domain.
   const localPart = at < 0 ? address : address.slice(0, at)
   const domain = address.slice(at + 1)
-  const ascii = asciiDomain.test(domain) ? domain : normaliseDomain(domain)
+  const ascii = isDomainOrLiteral(domain) ? domain : normaliseDomain(domain)
   if (ascii === undefined || !localPartOrAlone.test(localPart)) throw new SmtpRefusal(badRecipient)
   const written = at < 0 ? address : `${localPart}@${ascii}`
   if (!isAscii(written) && !smtpUtf8) throw new SmtpRefusal(needsSmtpUtf8)

@@ -1,5 +1,6 @@
-import { createHttpApp, type Stream } from '../middleware/gateway.ts'
+import { createHttpApp } from '../middleware/gateway.ts'
 import { createGatewayServer } from '../middleware/server.ts'
+import type { Stream } from '../middleware/upstreams.ts'
 import { createSmtpGateway, type SmtpListener } from '../smtp/server.ts'
 import { deriveKey } from './assertion/seal.ts'
 import { createAssertionSigner } from './assertion/signer.ts'

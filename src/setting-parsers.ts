@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import { parseAddress } from './core/address.ts'
-import { normaliseDomain } from './core/domain.ts'
+import { isDomainOrLiteral, normaliseDomain } from './core/domain.ts'
 import { parseRate, type Rate } from './core/rate.ts'
 import { isTokenPrefix } from './core/token.ts'
 
@@ -307,22 +307,15 @@ export const hostName: Parser<string> = (value) => {
   throw new Error(`must be a host name without port, not "${value}"`)
 }
 
-/**
- * What an SMTP server calls itself (RFC 5321 §4.1.2): a domain in A-labels, with underscores as machines have them, or an address
- * literal.
- */
+/** What an SMTP server calls itself: a domain in A-labels, or an address literal. */
 export const serverName: Parser<string> = (value) => {
-  if (isServerName(value)) return value
+  if (isDomainOrLiteral(value)) return value
   throw new Error(`must be a host name in ASCII or an address in brackets, not "${value}"`)
-}
-
-function isServerName(value: string): boolean {
-  return /^(?:[\w-]+(?:\.[\w-]+)*|\[[\w.:-]+\])$/.test(value)
 }
 
 /** What this machine calls itself, if an SMTP server may call itself that. */
 export function machineName(): string {
-  return isServerName(hostname()) ? hostname() : 'localhost'
+  return isDomainOrLiteral(hostname()) ? hostname() : 'localhost'
 }
 
 export const tokenPrefix: Parser<string> = (value) => {

@@ -47,6 +47,13 @@ export function normaliseDomain(name: string): string | undefined {
   return isUnmapped ? ascii : undefined
 }
 
+const domainOrLiteral = /^(?:[\w-]+(?:\.[\w-]+)*|\[[\w.:-]+\])$/
+
+/** RFC 5321 §4.1.2 Domain or address-literal, in ASCII; with underscores, as machines have them. */
+export function isDomainOrLiteral(text: string): boolean {
+  return domainOrLiteral.test(text)
+}
+
 function isMailDomain(ascii: string): boolean {
   const dot = ascii.lastIndexOf('.')
   // `1.2.3.4` and `0x7f.1` are addresses to some programs (WHATWG URL, "ends in a number").
