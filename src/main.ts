@@ -5,7 +5,6 @@ import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { styleText } from 'node:util'
 import { readApiTarget, readApiUrl } from './api-target.ts'
-import { checkSettings } from './check-settings.ts'
 import type { SettingValues } from './cli/parse-flags.ts'
 import { type CliHost, runCli } from './cli/run.ts'
 import { systemClock } from './clock.ts'
@@ -19,17 +18,15 @@ import {
   type Sources,
   settings,
 } from './config.ts'
-import { openControlPlane } from './control-plane.ts'
 import { startDev } from './dev.ts'
 import { tuneGarbageCollection } from './garbage-collection.ts'
 import { startGateway } from './gateway.ts'
 import { createLog } from './log.ts'
+import { openOperations } from './operations.ts'
 import { type Primary, startPrimary } from './primary.ts'
 import { systemRandom } from './random.ts'
 import { writeReadyFile } from './ready-file.ts'
-import { announceOnce } from './redis.ts'
-import { readRedisCa, readSettingsFile } from './setting-files.ts'
-import type { RedisTarget } from './setting-parsers.ts'
+import { readSettingsFile } from './setting-files.ts'
 import { readVersion } from './version.ts'
 import { startWorker } from './worker.ts'
 import type { FromWorker } from './worker-messages.ts'
@@ -82,33 +79,9 @@ const host: CliHost = {
 
   async open(flags) {
     const config = readConfig('tool', flags)
+    mayLinger = config.redisUrl !== undefined
     const log = { warn: (about: object) => host.err(JSON.stringify(about)) }
-    const { redisUrl, redisCa } = config
-    mayLinger = redisUrl !== undefined
-    const announced: Promise<void>[] = []
-    /** The change is made, and the database tells of it too: nothing here may make it look as if it had failed. */
-    async function tellRedis(target: RedisTarget) {
-      try {
-        await announceOnce(target, { ca: readRedisCa(redisCa), log: createLog('silent') })
-      } catch (error) {
-        log.warn({ event: 'announce_failed', error: String(error) })
-      }
-    }
-    const controlPlane = await openControlPlane(config, {
-      ...system,
-      log,
-      announce() {
-        if (redisUrl !== undefined) announced.push(tellRedis(redisUrl))
-      },
-    })
-    return {
-      ...controlPlane,
-      checkSettings: () => checkSettings(config),
-      async close() {
-        await Promise.all(announced)
-        await controlPlane.close()
-      },
-    }
+    return openOperations(config, { ...system, log })
   },
 
   async run(mode, flags) {

@@ -33,11 +33,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   })
   afterEach(() => place.remove())
 
-  async function json(...args: string[]) {
-    const { status, stdout, stderr } = await postern(...args, '--json')
-    if (status !== 0) throw new Error(`postern ${args.join(' ')}: ${status}: ${stderr}`)
-    return JSON.parse(stdout)
-  }
+  const json: Workplace['json'] = (...args) => place.json(...args)
 
   async function send(token: string, domain = 'acme.test'): Promise<number> {
     const answer = await fetch(`${gate.ready.http}/api/send`, {

@@ -54,7 +54,7 @@ const answer = '{"success":true,"message_ids":["1"]}'
 
 export async function startRecordingApi(): Promise<RecordingApi> {
   const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
+  const server = createServer({ noDelay: true }, (socket) => {
     let buffered = Buffer.alloc(0)
     sockets.add(socket)
     socket.on('error', () => {})

@@ -3,6 +3,7 @@ import { createTransport } from 'nodemailer'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   createWorkplace,
+  parsed,
   type RunningProgram,
   runProgram,
   type Workplace,
@@ -137,14 +138,8 @@ describe('clients that people use, unmodified', () => {
 })
 
 test('a token deleted by the CLI beside the gate is refused at once, over both protocols', async () => {
-  const created = await place.json(
-    'token',
-    'create',
-    '--name',
-    'short-lived',
-    '--domain',
-    'example.com',
-  )
+  const run = async (...args: string[]) => parsed(await place.postern(...args, '--json'))
+  const created = await run('token', 'create', '--name', 'short-lived', '--domain', 'example.com')
   const send = () =>
     fetch(`${gate.ready.http}/api/send`, {
       method: 'POST',
@@ -152,7 +147,7 @@ test('a token deleted by the CLI beside the gate is refused at once, over both p
       body: '{"from":{"email":"a@example.com"},"to":[{"email":"b@c.test"}],"subject":"x","text":"x"}',
     })
   expect((await send()).status).toBe(200)
-  const deleted = await place.json('token', 'delete', String(created.id))
+  const deleted = await run('token', 'delete', String(created.id))
   expect(deleted).toMatchObject({
     id: created.id,
     deleted: true,

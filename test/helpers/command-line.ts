@@ -11,7 +11,7 @@ import {
   type Sources,
   settings,
 } from '../../src/config.ts'
-import { openControlPlane } from '../../src/control-plane.ts'
+import { openOperations } from '../../src/operations.ts'
 import { systemRandom } from '../../src/random.ts'
 import type { Confirm } from '../../src/service/ports.ts'
 import { readSettingsFile } from '../../src/setting-files.ts'
@@ -71,16 +71,12 @@ export function createCommandLine(
       async open(flags) {
         const read = parseConfig('tool', sourcesWith(flags))
         if (!read.ok) throw new Error(read.problems.join('\n'))
-        const controlPlane = await openControlPlane(read.config, {
+        const operations = await openOperations(read.config, {
           clock: systemClock,
           random: systemRandom,
           log: { warn() {} },
         })
-        return {
-          ...controlPlane,
-          ...(confirm && { confirm }),
-          checkSettings: async () => [],
-        }
+        return { ...operations, ...(confirm && { confirm }) }
       },
       run: async () => 0,
     }

@@ -25,8 +25,8 @@ export async function createLine(firstTarget: ListenAddress): Promise<Line> {
   const pairs = new Set<Pair>()
 
   async function accept() {
-    server = createServer({ pauseOnConnect: true }, (near) => {
-      const far = connect(target)
+    server = createServer({ pauseOnConnect: true, noDelay: true }, (near) => {
+      const far = connect({ ...target, noDelay: true })
       const pair = { near, far }
       pairs.add(pair)
       for (const end of [near, far]) {

@@ -21,7 +21,7 @@ export function rawHttp(
   const parts = typeof request === 'string' ? [request] : request
   const isHead = String(parts[0]).startsWith('HEAD ')
   return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), hostname)
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true })
     let received = Buffer.alloc(0)
     const deadline = setTimeout(() => {
       socket.destroy()

@@ -122,8 +122,11 @@ export async function startScriptedRelay(
     send('greeting', usual.greeting)
   }
 
+  const options = { noDelay: true }
   const server =
-    tls?.implicit === true ? createTlsServer({ ...tls.certificate }, serve) : createServer(serve)
+    tls?.implicit === true
+      ? createTlsServer({ ...options, ...tls.certificate }, serve)
+      : createServer(options, serve)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 
   const relay: ScriptedRelay = {

@@ -25,7 +25,7 @@ export async function connectSmtp(
   { implicitTls = false, preamble = '' } = {},
 ): Promise<SmtpClient> {
   const [host = '', port] = address.split(':')
-  const to = { host, port: Number(port) }
+  const to = { host, port: Number(port), noDelay: true }
   let socket: Socket = implicitTls ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to)
   let received = ''
   let isEnded = false

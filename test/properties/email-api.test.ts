@@ -235,7 +235,7 @@ async function startRudeEmailApi() {
     )
   }
 
-  const server = createServer(serve)
+  const server = createServer({ noDelay: true }, serve)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
     for (const socket of open) socket.destroy()
