@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { Clock } from '../src/clock.ts'
 import type { OnBytes } from '../src/onread.ts'
 
 export interface UpstreamReply {
@@ -22,6 +23,11 @@ const maxReplyLineBytes = 4096
 const maxReplyLines = 100
 /** RFC 5321 §4.2: a code, and a space or a hyphen before any text. */
 const replyLine = /^[2-5]\d\d(?:[ -].*)?$/
+/**
+ * Two replies so far apart wait for each other: a relay that writes each by itself may keep the second (RFC 896) until the first
+ * is acknowledged, and that takes an operating system 40 ms and more (RFC 1122 §4.2.3.2).
+ */
+const apartMs = 30
 
 interface PendingReply {
   resolve(reply: UpstreamReply): void
@@ -30,8 +36,17 @@ interface PendingReply {
   readonly late: string
 }
 
+export interface ReplyLineOptions {
+  /** How long a reply may take. */
+  readonly timeoutMs: number
+  readonly clock: Pick<Clock, 'monotonic'>
+}
+
 /** Replies in, commands out, over a socket that may be replaced by an encrypted one. */
-export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: number) {
+export function createReplyLine(
+  open: (hear: OnBytes) => Socket,
+  { timeoutMs, clock }: ReplyLineOptions,
+) {
   let buffered = ''
   let lines: string[] = []
   /** Of the reply whose lines are coming in. */
@@ -43,6 +58,7 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
   let isDataAsked = false
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
+  let repliesApart = false
   /** Called when the upstream has said something. */
   let onHeard: (() => void) | undefined
   // One for the whole connection, set anew for each reply: a timer for each costs more.
@@ -139,6 +155,12 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
     return reply()
   }
 
+  function begin(mailLine: string, rcptLine: string, mayPipeline: boolean): Promise<Beginning> {
+    return mayPipeline && !repliesApart
+      ? beginPipelined(mailLine, rcptLine)
+      : beginInStep(mailLine, rcptLine)
+  }
+
   async function beginInStep(mailLine: string, rcptLine: string): Promise<Beginning> {
     const mail = await command(mailLine)
     return { mail, rcpt: mail.code === 250 ? await command(rcptLine) : undefined }
@@ -149,7 +171,12 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
     if (trouble === undefined) socket.write(`${mailLine}\r\n${rcptLine}\r\n`)
     return new Promise((resolve, reject) => {
       onReply((mail) => {
-        if (mail.code === 250) return onReply((rcpt) => resolve({ mail, rcpt }), reject)
+        const mailAt = clock.monotonic()
+        function accept(rcpt: UpstreamReply) {
+          repliesApart = clock.monotonic() - mailAt >= apartMs
+          resolve({ mail, rcpt })
+        }
+        if (mail.code === 250) return onReply(accept, reject)
         // Whoever refuses a sender may hang up before the recipient.
         onReply(
           (rcpt) => refuse(mail, rcpt),
@@ -181,8 +208,8 @@ export function createReplyLine(open: (hear: OnBytes) => Socket, timeoutMs: numb
     opened: (event: 'connect' | 'secureConnect') => waitFor(event, first),
     reply,
     command,
-    beginPipelined,
-    beginInStep,
+    /** MAIL and the first RCPT: in one write where the relay may have both at once, and is none the slower for it. */
+    begin,
 
     /** Replaces the socket by an encrypted one over it. Nothing that was sent in the clear may be left to read. */
     async secure(wrap: (first: Socket) => Socket) {

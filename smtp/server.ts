@@ -78,10 +78,11 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
   const { hostname, upstreamTimeoutMs: timeoutMs, maxMessageBytes, tls } = options
   const { transactional, bulk } = options.upstreams
 
-  const main = createUpstreamPool(transactional, { hostname, timeoutMs })
+  const connecting = { hostname, timeoutMs, clock }
+  const main = createUpstreamPool(transactional, connecting)
   const pools: Record<SmtpStream, UpstreamPool> = {
     transactional: main,
-    bulk: bulk === undefined ? main : createUpstreamPool(bulk, { hostname, timeoutMs }),
+    bulk: bulk === undefined ? main : createUpstreamPool(bulk, connecting),
   }
   const admission = createAdmission({ authenticator, ...limits })
   const { rate, accountSeats } = limits

@@ -6,6 +6,7 @@ import {
   type Beginning,
   createReplyLine,
   type ReplyLine,
+  type ReplyLineOptions,
   type UpstreamReply,
   UpstreamTrouble,
 } from './reply-line.ts'
@@ -31,7 +32,7 @@ export interface UpstreamConnection extends MessageWriter {
   /** Keywords of EHLO in capitals, with their parameters (RFC 5321 §4.1.1.1). */
   readonly extensions: ReadonlyMap<string, string>
   command(line: string): Promise<UpstreamReply>
-  /** MAIL and the first RCPT: in one write where the relay has PIPELINING (RFC 2920). */
+  /** MAIL and the first RCPT: in one write where the relay has PIPELINING (RFC 2920), and does not answer more slowly then. */
   begin(mail: string, rcpt: string): Promise<Beginning>
   /** A refusal that came before the message was over: nobody reads the rest. */
   earlyReply(): UpstreamReply | undefined
@@ -41,7 +42,7 @@ export interface UpstreamConnection extends MessageWriter {
 
 export async function connectUpstream(
   upstream: SmtpUpstream,
-  { hostname, timeoutMs }: { hostname: string; timeoutMs: number },
+  { hostname, ...lineOptions }: { hostname: string } & ReplyLineOptions,
 ): Promise<UpstreamConnection> {
   const { host, port, security, ca, auth } = upstream
   const servername = isIP(host) === 0 ? host : ''
@@ -52,7 +53,7 @@ export async function connectUpstream(
     const options = { host, port, onread: createOnread(readBytes, hear) }
     return security === 'implicit' ? connectTls({ ...options, ...tlsOptions }) : connectTcp(options)
   }
-  const line = createReplyLine(open, timeoutMs)
+  const line = createReplyLine(open, lineOptions)
   try {
     await line.opened(security === 'implicit' ? 'secureConnect' : 'connect')
     expectCode(await line.reply(), 220, 'greeting')
@@ -64,10 +65,18 @@ export async function connectUpstream(
       extensions = await greet(line, hostname)
     }
     if (auth !== undefined) await logIn(line, extensions, auth)
-    const begin = extensions.has('PIPELINING') ? line.beginPipelined : line.beginInStep
+    const mayPipeline = extensions.has('PIPELINING')
     const { command, earlyReply, isUsable, destroy } = line
-    const writer = createMessageWriter(line, timeoutMs)
-    return { ...writer, extensions, begin, command, earlyReply, isUsable, destroy }
+    const writer = createMessageWriter(line, lineOptions.timeoutMs)
+    return {
+      ...writer,
+      extensions,
+      begin: (mail, rcpt) => line.begin(mail, rcpt, mayPipeline),
+      command,
+      earlyReply,
+      isUsable,
+      destroy,
+    }
   } catch (error) {
     line.destroy()
     throw asTrouble(error)

@@ -26,7 +26,7 @@ const unneededMs = 7_500
  */
 export function createUpstreamPool(
   upstream: SmtpUpstream,
-  options: { hostname: string; timeoutMs: number },
+  options: Parameters<typeof connectUpstream>[1],
 ): UpstreamPool {
   /** The youngest last. It is taken first: it is the least likely to have been closed. */
   const idle: UpstreamConnection[] = []

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { createMessageWriter } from '../../smtp/message-writer.ts'
 import { createReplyLine } from '../../smtp/reply-line.ts'
+import { systemClock } from '../../src/clock.ts'
 
 /** A connection to a relay that takes what is written only when it is told to. */
 export function createHeldRelay() {
@@ -21,7 +22,7 @@ export function createHeldRelay() {
       ),
   })
   const open = () => Object.assign(socket, { setNoDelay: () => socket }) as unknown as Socket
-  const line = createReplyLine(open, 60_000)
+  const line = createReplyLine(open, { timeoutMs: 60_000, clock: systemClock })
   return {
     connection: { ...line, ...createMessageWriter(line, 60_000) },
     /** Each as the operating system gets it. */

@@ -227,16 +227,35 @@ describe('the relay hears of the sender with the first recipient', () => {
       }
       return undefined
     }
+    relay.commands.length = 0
     await client.say('MAIL FROM:<a@ok.test>')
     expect(relay.commands).toEqual([])
     expect(await client.say('RCPT TO:<b@c.test>')).toBe('250 2.1.5 Accepted')
     return behind
   }
 
+  async function finishMessage() {
+    await client.say('DATA')
+    client.write(`${message}.\r\n`)
+    return client.reply()
+  }
+
   beforeEach(() => start())
 
   test('in one write where it has PIPELINING (RFC 2920)', async () => {
     expect(await togetherWithMail(['PIPELINING'])).toEqual(['RCPT TO:<b@c.test>'])
+    expect(await finishMessage()).toBe('250 2.6.0 Taken as R1')
+    expect(await togetherWithMail(['PIPELINING'])).toEqual(['RCPT TO:<b@c.test>'])
+  })
+
+  test('and in one write no more where its answers then come long after each other', async () => {
+    relay.deliver = (socket, bytes) => {
+      setTimeout(() => socket.write(bytes), bytes.includes('Recipient') ? 100 : 0)
+    }
+    expect(await togetherWithMail(['PIPELINING'])).toEqual(['RCPT TO:<b@c.test>'])
+    expect(await finishMessage()).toBe('250 2.6.0 Taken as R1')
+    expect(await togetherWithMail(['PIPELINING'])).toEqual([])
+    expect(relay.connections).toBe(1)
   })
 
   test('and one after the other where it has not', async () => {
