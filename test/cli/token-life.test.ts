@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type CommandLine, createCommandLine, settingsIn } from '../helpers/command-line.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { createWorkplace, type RunningProgram, type Workplace } from '../helpers/program.ts'
@@ -20,8 +20,11 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   let place: Workplace
   let gate: RunningProgram
   let postern: CommandLine
+  /** Each test has a domain of its own. */
+  let acme: string
+  let tests = 0
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     const settings: Record<string, string> = { POSTERN_RESET_WINDOW_MS: String(windowMs) }
     if (database === 'postgres') {
       settings.POSTERN_DATABASE_URL = await postgres.createDatabase()
@@ -31,11 +34,15 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
     postern = createCommandLine({ ...settingsIn(place.folder), ...settings })
     gate = await place.start('dev', { POSTERN_SWEEP_INTERVAL_MS: '200' })
   })
-  afterEach(() => place.remove())
+  afterAll(() => place.remove())
+  beforeEach(() => {
+    tests += 1
+    acme = `acme${tests}.test`
+  })
 
   const json: Workplace['json'] = (...args) => place.json(...args)
 
-  async function send(token: string, domain = 'acme.test'): Promise<number> {
+  async function send(token: string, domain = acme): Promise<number> {
     const answer = await fetch(`${gate.ready.http}/api/send`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -51,10 +58,10 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
 
   test('a domain comes with its token, named after it and the id, which may send as it', async () => {
     const account = await json('account', 'create', 'Acme')
-    const domain = await json('domain', 'add', '--account', String(account.id), 'Acme.test')
+    const domain = await json('domain', 'add', '--account', String(account.id), acme.toUpperCase())
     expect(domain).toMatchObject({
-      name: 'acme.test',
-      token: { name: `acme.test token ${domain.token.id}`, token: expect.stringMatching(/^pst_/) },
+      name: acme,
+      token: { name: `${acme} token ${domain.token.id}`, token: expect.stringMatching(/^pst_/) },
     })
     expect(await send(domain.token.token)).toBe(200)
     expect(await send(domain.token.token, 'example.com')).toBe(403)
@@ -72,11 +79,11 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
 
   test('reset leaves old and new valid until the window ends, then the old one vanishes', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const { token } = await json('domain', 'add', '--account', account, acme)
     const successor = await json('token', 'reset', String(token.id))
     const resetAt = Date.now()
     expect(successor).toMatchObject({
-      name: `acme.test token ${successor.id}`,
+      name: `${acme} token ${successor.id}`,
       replaces: { id: token.id, standing: 'reset' },
     })
     expect(await send(successor.token)).toBe(200)
@@ -93,7 +100,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
 
   test('a reset with a window of 0 ends the old token at once', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const { token } = await json('domain', 'add', '--account', account, acme)
     const successor = await json('token', 'reset', String(token.id), '--window', '0')
     expect(await send(token.token)).toBe(401)
     expect(await send(successor.token)).toBe(200)
@@ -101,7 +108,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
 
   test('a reset is not repeated, and can be undone while its window runs; both tokens stay', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const { token } = await json('domain', 'add', '--account', account, acme)
     const successor = await json('token', 'reset', String(token.id), '--window', '1h')
     const again = await postern('token', 'reset', String(token.id))
     expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('was reset') })
@@ -116,7 +123,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
 
   test('a window can be shortened, and ended', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const { token } = await json('domain', 'add', '--account', account, acme)
     await json('token', 'reset', String(token.id), '--window', '1h')
     await json('token', 'window', String(token.id), '2h')
     expect(await send(token.token)).toBe(200)
@@ -128,17 +135,17 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
 
   test('the last token of a domain cannot be deleted, nor lose the domain, before another has it', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    const { token, id } = await json('domain', 'add', '--account', account, 'acme.test')
+    const { token, id } = await json('domain', 'add', '--account', account, acme)
     const other = await json('domain', 'add', '--account', account, 'acme.example')
     for (const attempt of [
       ['token', 'delete', String(token.id)],
-      ['token', 'permissions', String(token.id), '--domain', 'acme.test:viewer'],
+      ['token', 'permissions', String(token.id), '--domain', `${acme}:viewer`],
       ['token', 'permissions', String(token.id), '--account-level', 'admin'],
       ['token', 'reset', String(token.id), '--expires', '2099-01-01'],
     ]) {
       const { status, stderr } = await postern(...attempt)
       expect({ status, stderr }).toMatchObject({ status: 1 })
-      expect(stderr).toContain('acme.test')
+      expect(stderr).toContain(acme)
     }
     expect(await send(token.token)).toBe(200)
 
@@ -149,7 +156,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
       '--domain',
       'acme.example',
       '--domain',
-      'acme.test:admin',
+      `${acme}:admin`,
     )
     expect(wider.resources).toContainEqual({
       resource_type: 'domain',
@@ -165,7 +172,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
 
   test('permissions edited take effect with the answer', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    await json('domain', 'add', '--account', account, 'acme.test')
+    await json('domain', 'add', '--account', account, acme)
     const token = await json(
       'token',
       'create',
@@ -174,35 +181,35 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
       '--name',
       'n',
       '--domain',
-      'acme.test:viewer',
+      `${acme}:viewer`,
     )
     expect(await send(token.token)).toBe(403)
-    await json('token', 'permissions', String(token.id), '--domain', 'acme.test:admin')
+    await json('token', 'permissions', String(token.id), '--domain', `${acme}:admin`)
     expect(await send(token.token)).toBe(200)
-    await json('token', 'permissions', String(token.id), '--domain', 'acme.test:viewer')
+    await json('token', 'permissions', String(token.id), '--domain', `${acme}:viewer`)
     expect(await send(token.token)).toBe(403)
   })
 
   test('a removed domain cannot be sent from, whatever the token, and widens nothing', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
-    await json('domain', 'remove', 'acme.test')
+    const { token } = await json('domain', 'add', '--account', account, acme)
+    await json('domain', 'remove', acme)
     expect(await send(token.token)).toBe(403)
     expect(await json('token', 'show', String(token.id))).toMatchObject({ resources: [] })
     const taken = await json('account', 'create', 'Other')
-    await json('domain', 'add', '--account', String(taken.id), 'acme.test')
+    await json('domain', 'add', '--account', String(taken.id), acme)
     expect(await send(token.token)).toBe(403)
   })
 
   test('a token is copied from its sealed copy, and explained', async () => {
     const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, 'acme.test')
+    const { token } = await json('domain', 'add', '--account', account, acme)
     expect(await json('token', 'reveal', String(token.id))).toEqual({
       id: token.id,
       token: token.token,
     })
-    const explained = await json('explain', '--token', token.token, '--from', 'x@acme.test')
-    expect(explained).toMatchObject({ allowed: true, token_id: token.id, domain: 'acme.test' })
+    const explained = await json('explain', '--token', token.token, '--from', `x@${acme}`)
+    expect(explained).toMatchObject({ allowed: true, token_id: token.id, domain: acme })
     const refused = await json('explain', '--token', token.token, '--from', 'x@example.com')
     expect(refused).toMatchObject({ allowed: false, reason: 'not-domain-admin' })
   })
