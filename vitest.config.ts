@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 const all = ['test/**/*.test.ts']
-/** Servers are stopped there, and leases waited out: one file after the other, so that none is late for want of a processor. */
-const late = [
+/** Gates are stopped there, and leases waited out: one file after the other, so that none is late for want of a processor. */
+const timed = [
   'test/{cache,chaos}/**/*.test.ts',
   'test/e2e/{failover,fleet,outage*,workers}.test.ts',
   'test/worker-process.test.ts',
@@ -17,18 +17,18 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // A third of their time they wait, so that three keep two processors busy.
+        // For a third of their time they wait: three of them keep two processors busy.
         test: {
           name: 'side by side',
           include: all,
-          exclude: late,
+          exclude: timed,
           maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
-        test: { name: 'one by one', include: late, maxWorkers: 1, sequence: { groupOrder: 1 } },
+        test: { name: 'one by one', include: timed, maxWorkers: 1, sequence: { groupOrder: 1 } },
       },
     ],
   },

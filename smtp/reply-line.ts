@@ -24,10 +24,12 @@ const maxReplyLines = 100
 /** RFC 5321 §4.2: a code, and a space or a hyphen before any text. */
 const replyLine = /^[2-5]\d\d(?:[ -].*)?$/
 /**
- * Two replies so far apart wait for each other: a relay that writes each by itself may keep the second (RFC 896) until the first
- * is acknowledged, and that takes an operating system 40 ms and more (RFC 1122 §4.2.3.2).
+ * Where two replies to one write come so far apart, the second may have waited for the acknowledgement of the first (RFC 896),
+ * with which an operating system takes its time (RFC 1122 §4.2.3.2; Linux 40 ms).
  */
 const apartMs = 30
+/** Then so many transactions begin in step, before the next one shows whether it still is so. */
+const beginningsInStep = 50
 
 interface PendingReply {
   resolve(reply: UpstreamReply): void
@@ -58,7 +60,7 @@ export function createReplyLine(
   let isDataAsked = false
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
-  let repliesApart = false
+  let leftInStep = 0
   /** Called when the upstream has said something. */
   let onHeard: (() => void) | undefined
   // One for the whole connection, set anew for each reply: a timer for each costs more.
@@ -156,9 +158,9 @@ export function createReplyLine(
   }
 
   function begin(mailLine: string, rcptLine: string, mayPipeline: boolean): Promise<Beginning> {
-    return mayPipeline && !repliesApart
-      ? beginPipelined(mailLine, rcptLine)
-      : beginInStep(mailLine, rcptLine)
+    if (mayPipeline && leftInStep === 0) return beginPipelined(mailLine, rcptLine)
+    leftInStep = Math.max(0, leftInStep - 1)
+    return beginInStep(mailLine, rcptLine)
   }
 
   async function beginInStep(mailLine: string, rcptLine: string): Promise<Beginning> {
@@ -173,7 +175,7 @@ export function createReplyLine(
       onReply((mail) => {
         const mailAt = clock.monotonic()
         function accept(rcpt: UpstreamReply) {
-          repliesApart = clock.monotonic() - mailAt >= apartMs
+          if (clock.monotonic() - mailAt >= apartMs) leftInStep = beginningsInStep
           resolve({ mail, rcpt })
         }
         if (mail.code === 250) return onReply(accept, reject)

@@ -6,7 +6,7 @@ import { createLog, type Log } from './log.ts'
 import { announceOnce } from './redis.ts'
 import { readRedisCa } from './setting-files.ts'
 
-/** What one command works with, over the store of this machine. To close it waits until Redis was told of what it has changed. */
+/** What one command works with, over the store itself. Closing it waits until Redis has been told of what the command changed. */
 export async function openOperations(
   config: Config,
   { log, ...system }: System & { readonly log: Pick<Log, 'warn'> },

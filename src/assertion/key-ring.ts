@@ -1,9 +1,8 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
 import {
-  type CryptoKey,
   calculateJwkThumbprint,
   exportJWK,
   generateKeyPair,
-  importJWK,
   type JSONWebKeySet,
   type JWK,
 } from 'jose'
@@ -28,7 +27,7 @@ export interface KeyRing {
 
 export interface SigningKey {
   readonly kid: string
-  readonly privateKey: CryptoKey
+  readonly privateKey: KeyObject
 }
 
 /** Longer than any assertion lives and than verifiers cache a key set. */
@@ -63,7 +62,7 @@ export function createKeyRing({ secrets, seal, clock }: KeyRingDeps): KeyRing {
     const { d: _private, ...publicJwk } = jwk
     const key: ReadKey = {
       kid: secret.id,
-      privateKey: (await importJWK(jwk, signingAlgorithm)) as CryptoKey,
+      privateKey: createPrivateKey({ key: jwk, format: 'jwk' }),
       publicJwk: { ...publicJwk, kid: secret.id, alg: signingAlgorithm, use: 'sig' },
       retiredAt: secret.retiredAt,
     }

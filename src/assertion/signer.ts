@@ -1,8 +1,9 @@
-import { SignJWT } from 'jose'
+import { type KeyObject, sign as signBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
+import { isPromise } from '../core/maybe-promise.ts'
 import type { AssertionSigner } from '../service/ports.ts'
-import { type KeyRing, signingAlgorithm } from './key-ring.ts'
+import { type KeyRing, type SigningKey, signingAlgorithm } from './key-ring.ts'
 
 /** How long an upstream may rely on an assertion: `exp` - `iat`. */
 const assertionLifetimeSeconds = 60
@@ -25,45 +26,45 @@ export function createAssertionSigner({ keyRing, clock, issuer }: SignerDeps): A
   const kept = new LRUCache<string, { jws: string; kid: string; signedAt: number }>({
     max: maxKept,
   })
-  /** Many requests of one token at once are one signature. */
-  const signing = new Map<string, Promise<string>>()
 
-  function fresh(name: string, kid: string | undefined): string | undefined {
+  function signWith({ kid, privateKey }: SigningKey, request: SignRequest): string {
+    const name = nameOf(request)
     const known = kept.get(name)
-    const isFresh =
-      known !== undefined && known.kid === kid && clock.monotonic() - known.signedAt < reuseMs
-    return isFresh ? known.jws : undefined
-  }
-
-  async function signAnew(name: string, { audience, principal, senders, protocol }: SignRequest) {
-    const { kid, privateKey } = await keyRing.current()
-    const known = fresh(name, kid)
-    if (known !== undefined) return known
+    const now = clock.monotonic()
+    if (known !== undefined && known.kid === kid && now - known.signedAt < reuseMs) return known.jws
+    const { audience, principal, senders, protocol } = request
     const issuedAt = Math.floor(clock.now() / 1000)
-    const jws = await new SignJWT({ account_id: principal.accountId, senders, protocol })
-      .setProtectedHeader({ alg: signingAlgorithm, kid, typ: 'JWT' })
-      .setIssuer(issuer)
-      .setAudience(audience)
-      .setSubject(String(principal.tokenId))
-      .setIssuedAt(issuedAt)
-      .setExpirationTime(issuedAt + assertionLifetimeSeconds)
-      .sign(privateKey)
-    kept.set(name, { jws, kid, signedAt: clock.monotonic() })
+    const claims = {
+      account_id: principal.accountId,
+      senders,
+      protocol,
+      iss: issuer,
+      aud: audience,
+      sub: String(principal.tokenId),
+      iat: issuedAt,
+      exp: issuedAt + assertionLifetimeSeconds,
+    }
+    const jws = compactJws({ alg: signingAlgorithm, kid, typ: 'JWT' }, claims, privateKey)
+    kept.set(name, { jws, kid, signedAt: now })
     return jws
   }
 
   return {
     sign(request) {
-      const name = nameOf(request)
-      const known = fresh(name, keyRing.held()?.kid)
-      if (known !== undefined) return known
-      const underWay = signing.get(name)
-      if (underWay !== undefined) return underWay
-      const begun = signAnew(name, request).finally(() => signing.delete(name))
-      signing.set(name, begun)
-      return begun
+      const key = keyRing.held() ?? keyRing.current()
+      return isPromise(key) ? key.then((read) => signWith(read, request)) : signWith(key, request)
     },
   }
+}
+
+/** RFC 7515 §3.1, RFC 8037 §3.1. jose has another thread sign: to ask it takes this one as long as to sign. */
+function compactJws(header: object, claims: object, key: KeyObject): string {
+  const signed = `${base64url(header)}.${base64url(claims)}`
+  return `${signed}.${signBytes(null, Buffer.from(signed), key).toString('base64url')}`
+}
+
+function base64url(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
 /** What an assertion is about: one for each. No domain, protocol, number or origin has a space in it. */

@@ -420,7 +420,8 @@ export interface SecretStore {
 /** What the upstream is told about the message it is handed: signed, so that it needs no call back to the gate. */
 export interface AssertionSigner {
   /**
-   * A compact JWS (RFC 7515) for the header `Postern-Assertion`, reused for its token while fresh: then it is there at once.
+   * A compact JWS (RFC 7515) for the header `Postern-Assertion`, reused for its token while fresh. At once, unless the key has
+   * to be read.
    * `audience` is the upstream; `senders` the domains (A-labels) it may send as, as decided.
    */
   sign(request: {

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { createWorkplace, parsed, runProgram, type Workplace } from '../helpers/program.ts'
+import { createWorkplace, runProgram, type Workplace } from '../helpers/program.ts'
 
 /** How the process behaves where its surroundings are not as usual. */
 
@@ -21,10 +21,9 @@ test('a user without an entry in the password file, as in a container, can run e
     os.userInfo = () => { throw new Error('uv_os_get_passwd returned ENOENT') }
     syncBuiltinESMExports()`
   place.environment.NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(preload)}`
-  const run = async (...args: string[]) => parsed(await place.postern(...args, '--json'))
-  await run('account', 'create', 'Acme')
-  await run('domain', 'add', 'acme.test')
-  const token = await run('token', 'create', '--name', 'x', '--domain', 'acme.test')
+  await place.jsonOfProcess('account', 'create', 'Acme')
+  await place.jsonOfProcess('domain', 'add', 'acme.test')
+  const token = await place.jsonOfProcess('token', 'create', '--name', 'x', '--domain', 'acme.test')
   expect(token.created_by).toBe(`uid ${process.getuid?.()}`)
 })
 

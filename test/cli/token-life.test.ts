@@ -40,8 +40,6 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
     acme = `acme${tests}.test`
   })
 
-  const json: Workplace['json'] = (...args) => place.json(...args)
-
   async function send(token: string, domain = acme): Promise<number> {
     const answer = await fetch(`${gate.ready.http}/api/send`, {
       method: 'POST',
@@ -57,8 +55,14 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   }
 
   test('a domain comes with its token, named after it and the id, which may send as it', async () => {
-    const account = await json('account', 'create', 'Acme')
-    const domain = await json('domain', 'add', '--account', String(account.id), acme.toUpperCase())
+    const account = await place.json('account', 'create', 'Acme')
+    const domain = await place.json(
+      'domain',
+      'add',
+      '--account',
+      String(account.id),
+      acme.toUpperCase(),
+    )
     expect(domain).toMatchObject({
       name: acme,
       token: { name: `${acme} token ${domain.token.id}`, token: expect.stringMatching(/^pst_/) },
@@ -66,7 +70,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
     expect(await send(domain.token.token)).toBe(200)
     expect(await send(domain.token.token, 'example.com')).toBe(403)
 
-    const [listed] = await json('token', 'list', '--account', String(account.id))
+    const [listed] = await place.json('token', 'list', '--account', String(account.id))
     expect(listed).toMatchObject({
       id: domain.token.id,
       last_4_digits: domain.token.token.slice(-4),
@@ -78,9 +82,9 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   })
 
   test('reset leaves old and new valid until the window ends, then the old one vanishes', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, acme)
-    const successor = await json('token', 'reset', String(token.id))
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    const { token } = await place.json('domain', 'add', '--account', account, acme)
+    const successor = await place.json('token', 'reset', String(token.id))
     const resetAt = Date.now()
     expect(successor).toMatchObject({
       name: `${acme} token ${successor.id}`,
@@ -94,25 +98,25 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
     expect(await send(token.token)).toBe(401)
     expect(await send(successor.token)).toBe(200)
     await expect
-      .poll(() => json('token', 'list', '--account', account), { timeout: 15_000 })
+      .poll(() => place.json('token', 'list', '--account', account), { timeout: 15_000 })
       .toMatchObject([{ id: successor.id }])
   })
 
   test('a reset with a window of 0 ends the old token at once', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, acme)
-    const successor = await json('token', 'reset', String(token.id), '--window', '0')
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    const { token } = await place.json('domain', 'add', '--account', account, acme)
+    const successor = await place.json('token', 'reset', String(token.id), '--window', '0')
     expect(await send(token.token)).toBe(401)
     expect(await send(successor.token)).toBe(200)
   })
 
   test('a reset is not repeated, and can be undone while its window runs; both tokens stay', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, acme)
-    const successor = await json('token', 'reset', String(token.id), '--window', '1h')
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    const { token } = await place.json('domain', 'add', '--account', account, acme)
+    const successor = await place.json('token', 'reset', String(token.id), '--window', '1h')
     const again = await postern('token', 'reset', String(token.id))
     expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('was reset') })
-    const undone = await json('token', 'undo-reset', String(token.id))
+    const undone = await place.json('token', 'undo-reset', String(token.id))
     expect(undone).toMatchObject({ id: token.id, standing: 'active', window_ends_at: null })
     expect(await send(token.token)).toBe(200)
     expect(await send(successor.token)).toBe(200)
@@ -122,21 +126,21 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   })
 
   test('a window can be shortened, and ended', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, acme)
-    await json('token', 'reset', String(token.id), '--window', '1h')
-    await json('token', 'window', String(token.id), '2h')
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    const { token } = await place.json('domain', 'add', '--account', account, acme)
+    await place.json('token', 'reset', String(token.id), '--window', '1h')
+    await place.json('token', 'window', String(token.id), '2h')
     expect(await send(token.token)).toBe(200)
-    await json('token', 'window', String(token.id), '0')
+    await place.json('token', 'window', String(token.id), '0')
     expect(await send(token.token)).toBe(401)
     const late = await postern('token', 'window', String(token.id), '1h')
     expect(late.status).toBe(1)
   })
 
   test('the last token of a domain cannot be deleted, nor lose the domain, before another has it', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    const { token, id } = await json('domain', 'add', '--account', account, acme)
-    const other = await json('domain', 'add', '--account', account, 'acme.example')
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    const { token, id } = await place.json('domain', 'add', '--account', account, acme)
+    const other = await place.json('domain', 'add', '--account', account, 'acme.example')
     for (const attempt of [
       ['token', 'delete', String(token.id)],
       ['token', 'permissions', String(token.id), '--domain', `${acme}:viewer`],
@@ -149,7 +153,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
     }
     expect(await send(token.token)).toBe(200)
 
-    const wider = await json(
+    const wider = await place.json(
       'token',
       'permissions',
       String(other.token.id),
@@ -164,16 +168,16 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
       access_level: 100,
     })
     expect(await send(other.token.token)).toBe(200)
-    const deleted = await json('token', 'delete', String(token.id))
+    const deleted = await place.json('token', 'delete', String(token.id))
     expect(deleted).toMatchObject({ deleted: true, receipt: { epoch: expect.any(Number) } })
     expect(await send(token.token)).toBe(401)
-    expect(await json('token', 'delete', String(token.id))).toMatchObject({ deleted: true })
+    expect(await place.json('token', 'delete', String(token.id))).toMatchObject({ deleted: true })
   })
 
   test('permissions edited take effect with the answer', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    await json('domain', 'add', '--account', account, acme)
-    const token = await json(
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    await place.json('domain', 'add', '--account', account, acme)
+    const token = await place.json(
       'token',
       'create',
       '--account',
@@ -184,40 +188,40 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
       `${acme}:viewer`,
     )
     expect(await send(token.token)).toBe(403)
-    await json('token', 'permissions', String(token.id), '--domain', `${acme}:admin`)
+    await place.json('token', 'permissions', String(token.id), '--domain', `${acme}:admin`)
     expect(await send(token.token)).toBe(200)
-    await json('token', 'permissions', String(token.id), '--domain', `${acme}:viewer`)
+    await place.json('token', 'permissions', String(token.id), '--domain', `${acme}:viewer`)
     expect(await send(token.token)).toBe(403)
   })
 
   test('a removed domain cannot be sent from, whatever the token, and widens nothing', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, acme)
-    await json('domain', 'remove', acme)
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    const { token } = await place.json('domain', 'add', '--account', account, acme)
+    await place.json('domain', 'remove', acme)
     expect(await send(token.token)).toBe(403)
-    expect(await json('token', 'show', String(token.id))).toMatchObject({ resources: [] })
-    const taken = await json('account', 'create', 'Other')
-    await json('domain', 'add', '--account', String(taken.id), acme)
+    expect(await place.json('token', 'show', String(token.id))).toMatchObject({ resources: [] })
+    const taken = await place.json('account', 'create', 'Other')
+    await place.json('domain', 'add', '--account', String(taken.id), acme)
     expect(await send(token.token)).toBe(403)
   })
 
   test('a token is copied from its sealed copy, and explained', async () => {
-    const account = String((await json('account', 'create', 'Acme')).id)
-    const { token } = await json('domain', 'add', '--account', account, acme)
-    expect(await json('token', 'reveal', String(token.id))).toEqual({
+    const account = String((await place.json('account', 'create', 'Acme')).id)
+    const { token } = await place.json('domain', 'add', '--account', account, acme)
+    expect(await place.json('token', 'reveal', String(token.id))).toEqual({
       id: token.id,
       token: token.token,
     })
-    const explained = await json('explain', '--token', token.token, '--from', `x@${acme}`)
+    const explained = await place.json('explain', '--token', token.token, '--from', `x@${acme}`)
     expect(explained).toMatchObject({ allowed: true, token_id: token.id, domain: acme })
-    const refused = await json('explain', '--token', token.token, '--from', 'x@example.com')
+    const refused = await place.json('explain', '--token', token.token, '--from', 'x@example.com')
     expect(refused).toMatchObject({ allowed: false, reason: 'not-domain-admin' })
   })
 
   test('a signing key is rotated beside the running gate, and the one before stays published', async () => {
-    const before = await json('keys', 'list')
-    const { kid } = await json('keys', 'rotate')
-    const after = await json('keys', 'list')
+    const before = await place.json('keys', 'list')
+    const { kid } = await place.json('keys', 'rotate')
+    const after = await place.json('keys', 'list')
     expect(after.keys.map((key: { kid: string }) => key.kid)).toEqual(
       expect.arrayContaining([kid, before.keys[0].kid]),
     )
@@ -225,8 +229,8 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (database) => {
   })
 
   test('doctor finds everything in order, and migrate has nothing to do', async () => {
-    expect(await place.json('doctor')).toMatchObject({ ok: true })
-    expect(await place.json('migrate')).toEqual({ applied: [] })
+    expect(await place.jsonOfProcess('doctor')).toMatchObject({ ok: true })
+    expect(await place.jsonOfProcess('migrate')).toEqual({ applied: [] })
   })
 })
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type CommandLine, createCommandLine, settingsIn } from '../helpers/command-line.ts'
-import { createWorkplace, parsed, type Workplace } from '../helpers/program.ts'
+import { createWorkplace, type Workplace } from '../helpers/program.ts'
 
 /** Listeners that collide with nothing. */
 const anyPorts = ['http', 'smtp', 'admin'].flatMap((edge) => [`--${edge}-listen`, '127.0.0.1:0'])
@@ -329,11 +329,10 @@ test('flags beat the environment, and the environment beats the file', async () 
       `${other.folder}/settings`,
       'POSTERN_TOKEN_PREFIX=file_\nPOSTERN_SEAL_TOKENS=false\n',
     )
-    const run = async (...args: string[]) => parsed(await other.postern(...args, '--json'))
-    await run('account', 'create', 'A', '--config', 'settings')
-    const added = await run('domain', 'add', 'a.test', '--config', 'settings')
+    await other.jsonOfProcess('account', 'create', 'A', '--config', 'settings')
+    const added = await other.jsonOfProcess('domain', 'add', 'a.test', '--config', 'settings')
     expect(added.token.token).toMatch(/^env_/)
-    const flagged = await run('domain', 'add', 'b.test', '--token-prefix', 'flag_')
+    const flagged = await other.jsonOfProcess('domain', 'add', 'b.test', '--token-prefix', 'flag_')
     expect(flagged.token.token).toMatch(/^flag_/)
     const revealed = await other.postern('token', 'reveal', String(added.token.id))
     expect(revealed).toMatchObject({ status: 1, stderr: expect.stringContaining('no copy') })

@@ -3,7 +3,6 @@ import { createTransport } from 'nodemailer'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   createWorkplace,
-  parsed,
   type RunningProgram,
   runProgram,
   type Workplace,
@@ -138,8 +137,14 @@ describe('clients that people use, unmodified', () => {
 })
 
 test('a token deleted by the CLI beside the gate is refused at once, over both protocols', async () => {
-  const run = async (...args: string[]) => parsed(await place.postern(...args, '--json'))
-  const created = await run('token', 'create', '--name', 'short-lived', '--domain', 'example.com')
+  const created = await place.jsonOfProcess(
+    'token',
+    'create',
+    '--name',
+    'short-lived',
+    '--domain',
+    'example.com',
+  )
   const send = () =>
     fetch(`${gate.ready.http}/api/send`, {
       method: 'POST',
@@ -147,7 +152,7 @@ test('a token deleted by the CLI beside the gate is refused at once, over both p
       body: '{"from":{"email":"a@example.com"},"to":[{"email":"b@c.test"}],"subject":"x","text":"x"}',
     })
   expect((await send()).status).toBe(200)
-  const deleted = await run('token', 'delete', String(created.id))
+  const deleted = await place.jsonOfProcess('token', 'delete', String(created.id))
   expect(deleted).toMatchObject({
     id: created.id,
     deleted: true,

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, watch } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createCommandLine, settingsIn } from './command-line.ts'
+import { type CommandLine, createCommandLine, settingsIn } from './command-line.ts'
 
 const program = resolve('src/postern.js')
 /** The program is started hundreds of times, each of which would compile it anew. */
@@ -22,7 +22,9 @@ export interface Workplace {
   readonly environment: Record<string, string>
   /** Runs one command line to its end. */
   postern(...args: string[]): Promise<CommandResult>
-  /** The answer of the same with `--json`, in this process: a process for each takes seconds of most tests. Throws as `parsed` does. */
+  /** The same with `--json`; the parsed answer. Throws when the exit status is not 0. */
+  jsonOfProcess(...args: string[]): Promise<any>
+  /** The same in this process, over the same database, by nobody in particular: most tests need only what it answers. */
   json(...args: string[]): Promise<any>
   /** Starts `postern dev` or `serve`, and waits until everything listens. */
   start(mode: 'dev' | 'serve', settings?: Record<string, string>): Promise<RunningProgram>
@@ -76,10 +78,8 @@ export function createWorkplace(settings: Record<string, string> = {}): Workplac
     folder,
     environment,
     postern,
-    async json(...args) {
-      const commandLine = createCommandLine({ ...settingsIn(folder), ...environment })
-      return parsed(await commandLine(...args, '--json'))
-    },
+    jsonOfProcess: (...args) => answerOf(postern, args),
+    json: (...args) => answerOf(createCommandLine({ ...settingsIn(folder), ...environment }), args),
     async start(mode, more = {}) {
       const readyFile = join(folder, `ready-${starts++}.json`)
       const child = spawn(process.execPath, [program, mode], {
@@ -111,9 +111,10 @@ export function createWorkplace(settings: Record<string, string> = {}): Workplac
   }
 }
 
-/** What a command with `--json` has answered. Throws when its exit status is not 0. */
-export function parsed({ status, stdout, stderr }: CommandResult): any {
-  if (status !== 0) throw new Error(`exit status ${status}: ${stderr}`)
+/** What a command has answered with `--json`. */
+async function answerOf(command: CommandLine, args: readonly string[]): Promise<any> {
+  const { status, stdout, stderr } = await command(...args, '--json')
+  if (status !== 0) throw new Error(`postern ${args.join(' ')}: ${status}: ${stderr}`)
   return JSON.parse(stdout)
 }
 
