@@ -145,10 +145,13 @@ function openOutput(onLost: (bytes: number) => void): LogOutput {
   }
 }
 
+/** Where nothing is written, nothing waits for the end of the process either. */
+const nowhere: LogOutput = { write() {} }
+
 /** Each line is one call of `JSON.stringify`; what its level and all lines of a child have in common is written out before. */
 export function createLog(level: LogLevel, destination?: LogOutput): Log {
   const timestamp = createTimestamp()
-  const output = destination ?? openOutput(tellLost)
+  const output = destination ?? (level === 'silent' ? nowhere : openOutput(tellLost))
   const log = withCommon({})
   return log
 

@@ -6,6 +6,12 @@ import { dirname, join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { createLog } from '../src/log.ts'
 
+test('a silent log waits for nothing, not even for the end of the process', () => {
+  const before = process.listenerCount('exit')
+  createLog('silent').error({ event: 'unheard' })
+  expect(process.listenerCount('exit')).toBe(before)
+})
+
 test('a field that may hold a secret is censored, and a line is one JSON object with a level and a time', () => {
   const lines: string[] = []
   const log = createLog('info', { write: (line) => lines.push(line) })
