@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 import type { Seats } from '../src/service/ports.ts'
+import { takeData } from './data-mode.ts'
 import {
   badBase64,
   encryptionRequired,
@@ -158,6 +159,12 @@ class GateConnection extends SMTPConnection {
     super(server, socket, options)
     this.#gate = server
     this.#takesPlainAuth = server.takesPlainAuth
+  }
+
+  override _createParser() {
+    const parser = super._createParser()
+    parser._feedDataStream = (chunk, done) => takeData(parser, chunk, done)
+    return parser
   }
 
   /** When smtp-server would greet is no setting of its own: it calls `connectionReady` after 100 ms. */

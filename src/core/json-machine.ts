@@ -75,7 +75,6 @@ type State =
 
 const quote = 0x22
 const backslash = 0x5c
-const lineBreaks = new Set([0x00, 0x0a, 0x0d])
 const nothing = Buffer.alloc(0)
 const noKeys: readonly string[] = []
 
@@ -110,7 +109,9 @@ interface Machine<T = unknown> {
   keepLimit: number
   hasEscape: boolean
   hasLineBreak: boolean
-  hexDigits: string
+  /** Of the code unit that an escape spells: what its digits say so far, and how many are missing. */
+  codeUnit: number
+  digitsLeft: number
   literal: string
   literalRead: number
 }
@@ -135,7 +136,8 @@ export function createJsonMachine<T>(visitor: JsonVisitor<T>, target: T): JsonMa
     keepLimit: 0,
     hasEscape: false,
     hasLineBreak: false,
-    hexDigits: '',
+    codeUnit: 0,
+    digitsLeft: 0,
     literal: '',
     literalRead: 0,
   }
@@ -173,9 +175,8 @@ function step(m: Machine, at: number): number {
   const byte = m.piece[at] ?? 0
   switch (m.state) {
     case 'escape':
-      return readEscape(m, byte, at)
     case 'hex':
-      return readHex(m, byte, at)
+      return readEscape(m, at)
     case 'literal':
       if (byte !== m.literal.charCodeAt(m.literalRead)) throw unexpected(byte)
       m.literalRead++
@@ -308,19 +309,17 @@ function beginString(m: Machine, key: boolean, start: number) {
   m.state = 'string'
 }
 
-/** Reads on to the closing quote, the next escape, or the end of the piece. */
+/** Reads on to the closing quote, or the end of the piece. */
 function readString(m: Machine, from: number): number {
-  const at = plainRunEnd(m, from)
-  if (m.piece[at] === quote) {
-    endString(m, at)
-    return at + 1
+  let at = plainRunEnd(m, from)
+  while (m.piece[at] === backslash) {
+    at = openEscape(m, at + 1)
+    if (m.state !== 'string') return at
+    at = plainRunEnd(m, at)
   }
-  if (m.piece[at] === backslash) {
-    m.hasEscape = true
-    m.state = 'escape'
-    return at + 1
-  }
-  return at
+  if (m.piece[at] !== quote) return at
+  endString(m, at)
+  return at + 1
 }
 
 /** How far characters go that need no care: to a quote, a backslash, or the end of the piece. */
@@ -348,16 +347,32 @@ function searchPlainRunEnd(m: Machine, from: number): number {
   return end
 }
 
-function readEscape(m: Machine, byte: number, at: number): number {
+function openEscape(m: Machine, from: number): number {
+  m.hasEscape = true
+  m.state = 'escape'
+  return readEscape(m, from)
+}
+
+/** Reads on from behind a backslash to the end of the escape, or of the piece. */
+function readEscape(m: Machine, from: number): number {
+  const { piece } = m
+  const { length } = piece
+  let at = from
+  if (m.state === 'escape' && at < length) beginEscape(m, piece[at++] ?? 0)
+  while (m.state === 'hex' && at < length) readHex(m, piece[at++] ?? 0)
+  return at
+}
+
+function beginEscape(m: Machine, byte: number) {
   switch (byte) {
     case 0x75: // u
-      m.hexDigits = ''
+      m.codeUnit = 0
+      m.digitsLeft = 4
       m.state = 'hex'
-      break
+      return
     case 0x6e: // n
     case 0x72: // r
       m.hasLineBreak = true
-      m.state = 'string'
       break
     case quote:
     case backslash:
@@ -365,22 +380,21 @@ function readEscape(m: Machine, byte: number, at: number): number {
     case 0x62: // b
     case 0x66: // f
     case 0x74: // t
-      m.state = 'string'
       break
     default:
       throw unexpected(byte)
   }
-  return at + 1
+  m.state = 'string'
 }
 
-function readHex(m: Machine, byte: number, at: number): number {
-  if (!isHexDigit(byte)) throw unexpected(byte)
-  m.hexDigits += String.fromCharCode(byte)
-  if (m.hexDigits.length === 4) {
-    if (lineBreaks.has(Number.parseInt(m.hexDigits, 16))) m.hasLineBreak = true
-    m.state = 'string'
-  }
-  return at + 1
+function readHex(m: Machine, byte: number) {
+  const digit = hexDigit(byte)
+  if (digit === undefined) throw unexpected(byte)
+  m.codeUnit = m.codeUnit * 16 + digit
+  m.digitsLeft--
+  if (m.digitsLeft > 0) return
+  if (m.codeUnit === 0x00 || m.codeUnit === 0x0a || m.codeUnit === 0x0d) m.hasLineBreak = true
+  m.state = 'string'
 }
 
 /** Keeps what the piece has of a string that goes on in the next one: a copy, since the piece is large and not ours. */
@@ -480,8 +494,11 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39
 }
 
-function isHexDigit(byte: number): boolean {
-  return isDigit(byte) || (byte >= 0x41 && byte <= 0x46) || (byte >= 0x61 && byte <= 0x66)
+function hexDigit(byte: number): number | undefined {
+  if (isDigit(byte)) return byte - 0x30
+  // Letters differ in one bit from those of the other case.
+  const letter = byte | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : undefined
 }
 
 function unexpected(byte: number): JsonProblem {
