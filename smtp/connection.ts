@@ -37,7 +37,8 @@ const unlimited: Seats = { take: () => () => {} }
  * - AUTH is not listed, and not taken, before TLS; without a certificate smtp-server would take it in the clear;
  * - the greeting comes when the operator wants it to, and not always after 100 ms;
  * - the enhanced code is the one that stands in a reply's text, not smtp-server's guess from the basic code;
- * - a connection between two messages ends as soon as the server closes.
+ * - a connection between two messages ends as soon as the server closes;
+ * - the end of a message is searched for, and not watched for: `takeData`.
  */
 export class GateServer extends SMTPServer {
   readonly takesPlainAuth: boolean

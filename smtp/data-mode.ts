@@ -7,15 +7,15 @@ const cr = 0x0d
 const lf = 0x0a
 const dot = 0x2e
 const crLf = Buffer.of(cr, lf)
-/** What may be the beginning of CRLF "." CRLF (RFC 5321 §4.1.1.4), or a dot of which the next bytes tell what it is. */
+/** One less than CRLF "." CRLF (RFC 5321 §4.1.1.4): so much of it may be there before the rest comes. */
 const maxUndecidedBytes = 4
 const nothing: Buffer = Buffer.alloc(0)
 
 /**
- * Takes bytes for smtp-server's parser while that is in its data mode: hands on what is in the message without the dots that the
- * client has doubled (RFC 5321 §4.5.2), and ends the mode behind its end. What is read as an end, and what as a doubled dot, is
- * what smtp-server's own method reads so; that looks at each byte, copies each chunk, and waits a turn of the event loop for each
- * doubled dot. `done` asks for more bytes.
+ * Stands for smtp-server's `_feedDataStream`, which looks at each byte, copies each chunk, and waits a turn of the event loop for
+ * each doubled dot. Hands on the message without the dots that the client has added (RFC 5321 §4.5.2), and ends the data mode
+ * behind the message. What ends a message, and which dot was added, is the same as there, byte for byte. `done` asks for more
+ * bytes.
  */
 export function takeData(parser: SMTPStream, chunk: Buffer, done: Done) {
   const undecided = parser._lastBytes || nothing
@@ -28,7 +28,7 @@ export function takeData(parser: SMTPStream, chunk: Buffer, done: Done) {
 
   const parts: Buffer[] = []
   let from = before.length
-  // smtp-server takes no bare LF for the end of a line that is not there.
+  // An LF that is the very first byte ends no line: smtp-server does not look there either.
   let at = indexOfDotLine(bytes, parser._atDataStart ? 1 : 0)
   for (; at >= 0 && at + 3 < bytes.length; at = indexOfDotLine(bytes, at + 2)) {
     if (bytes[at - 1] === cr && bytes[at + 2] === cr && bytes[at + 3] === lf) {
@@ -36,17 +36,22 @@ export function takeData(parser: SMTPStream, chunk: Buffer, done: Done) {
       return end(parser, joined(parts), bytes.subarray(at + 4), done)
     }
     if (bytes[at + 2] !== dot) continue
-    // From here on a dot in the first line is none of its own.
+    // Also where nothing was handed on yet: the dot that stays is content, and begins no end with the next chunk.
     parser._atDataStart = false
     parts.push(bytes.subarray(from, at + 1))
     from = at + 2
   }
 
-  const mayGoOn = bytes.subarray(-maxUndecidedBytes).some((byte) => byte === cr || byte === lf)
-  const until = mayGoOn ? Math.max(from, bytes.length - maxUndecidedBytes) : bytes.length
+  const until = undecidedFrom(bytes, from)
   if (until < bytes.length) parser._lastBytes = bytes.subarray(until)
   parts.push(bytes.subarray(from, until))
   handOn(parser, joined(parts), done)
+}
+
+/** Where bytes begin of which only the next ones tell what they are; without a line end among the last, none are. */
+function undecidedFrom(bytes: Buffer, from: number): number {
+  const mayGoOn = bytes.subarray(-maxUndecidedBytes).some((byte) => byte === cr || byte === lf)
+  return mayGoOn ? Math.max(from, bytes.length - maxUndecidedBytes) : bytes.length
 }
 
 function end(parser: SMTPStream, piece: Buffer, rest: Buffer, done: Done) {

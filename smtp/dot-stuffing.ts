@@ -12,7 +12,7 @@ export function createDotStuffing(): (piece: Buffer) => Buffer {
     const parts: Buffer[] = []
     let begin = 0
     if (atLineStart && piece[0] === dot) parts.push(oneDot)
-    for (let at = indexOfDotLine(piece, 0); at >= 0; at = indexOfDotLine(piece, begin)) {
+    for (let at = indexOfDotLine(piece, begin); at >= 0; at = indexOfDotLine(piece, begin)) {
       parts.push(piece.subarray(begin, at + 1), oneDot)
       begin = at + 1
     }
@@ -23,8 +23,8 @@ export function createDotStuffing(): (piece: Buffer) => Buffer {
 }
 
 /**
- * Where an LF has a dot behind it, from there on; negative: nowhere. Prose is full of dots, and what is encoded in Base64 has none:
- * to look for one alone first is quicker than to look at each LF.
+ * Of the first LF with a dot behind it, at `from` or later; -1 where there is none. Base64 has an LF in each line and no dot: the
+ * search for a dot alone passes over it at once. In prose, which has many, the search for both goes on from the first.
  */
 export function indexOfDotLine(bytes: Buffer, from: number): number {
   const firstDot = bytes.indexOf(dot, from + 1)

@@ -68,13 +68,13 @@ export function mailCommand(
 ): string {
   if (eightBit && !extensions.has('8BITMIME')) throw new SmtpRefusal(needsEightBit)
   if (smtpUtf8 && !extensions.has('SMTPUTF8')) throw new SmtpRefusal(needsSmtpUtf8)
-  const parts = [`MAIL FROM:<${address}>`]
-  if (size !== undefined && extensions.has('SIZE')) parts.push(`SIZE=${size}`)
-  if (eightBit) parts.push('BODY=8BITMIME')
-  if (smtpUtf8) parts.push('SMTPUTF8')
-  if (ret !== undefined && extensions.has('DSN')) parts.push(`RET=${ret}`)
-  if (envid !== undefined && extensions.has('DSN')) parts.push(`ENVID=${xtext(envid)}`)
-  return parts.join(' ')
+  let command = `MAIL FROM:<${address}>`
+  if (size !== undefined && extensions.has('SIZE')) command += ` SIZE=${size}`
+  if (eightBit) command += ' BODY=8BITMIME'
+  if (smtpUtf8) command += ' SMTPUTF8'
+  if (ret !== undefined && extensions.has('DSN')) command += ` RET=${ret}`
+  if (envid !== undefined && extensions.has('DSN')) command += ` ENVID=${xtext(envid)}`
+  return command
 }
 
 /** Throws `SmtpRefusal`. */
@@ -85,12 +85,12 @@ export function rcptCommand(
 ): string {
   parametersAmong(rcptKeywords, rcptTo)
   const { address, dsn } = rcptTo
-  const parts = [`RCPT TO:<${recipient(address, smtpUtf8)}>`]
+  let command = `RCPT TO:<${recipient(address, smtpUtf8)}>`
   if (extensions.has('DSN') && dsn !== undefined) {
-    if (dsn.notify !== undefined) parts.push(`NOTIFY=${dsn.notify.join(',')}`)
-    if (dsn.orcpt !== undefined) parts.push(`ORCPT=${originalRecipient(dsn.orcpt)}`)
+    if (dsn.notify !== undefined) command += ` NOTIFY=${dsn.notify.join(',')}`
+    if (dsn.orcpt !== undefined) command += ` ORCPT=${originalRecipient(dsn.orcpt)}`
   }
-  return parts.join(' ')
+  return command
 }
 
 /** RFC 5321 §4.5.3.1.3: octets, without the angle brackets. */

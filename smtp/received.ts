@@ -36,9 +36,9 @@ function dateTime(at: number): string {
 const maxPartLength = 900
 
 export function headerField(name: string, value: string): string {
-  const parts = [value.slice(0, maxPartLength)]
+  let lines = value.slice(0, maxPartLength)
   for (let at = maxPartLength; at < value.length; at += maxPartLength) {
-    parts.push(value.slice(at, at + maxPartLength))
+    lines += `\r\n ${value.slice(at, at + maxPartLength)}`
   }
-  return `${name}: ${parts.join('\r\n ')}\r\n`
+  return `${name}: ${lines}\r\n`
 }

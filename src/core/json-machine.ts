@@ -170,7 +170,7 @@ function end(m: Machine) {
   if (m.state !== 'end' || !m.utf8.end()) throw new JsonProblem('The body is not complete JSON')
 }
 
-/** Takes one byte outside the plain part of a string; answers where to go on. */
+/** Takes one byte outside the plain part of a string, or what there is of an escape; answers where to go on. */
 function step(m: Machine, at: number): number {
   const byte = m.piece[at] ?? 0
   switch (m.state) {
@@ -353,7 +353,7 @@ function openEscape(m: Machine, from: number): number {
   return readEscape(m, from)
 }
 
-/** Reads on from behind a backslash to the end of the escape, or of the piece. */
+/** Reads on within an escape, behind its backslash, to its end or that of the piece. */
 function readEscape(m: Machine, from: number): number {
   const { piece } = m
   const { length } = piece
@@ -498,7 +498,7 @@ function hexDigit(byte: number): number | undefined {
   if (isDigit(byte)) return byte - 0x30
   // Letters differ in one bit from those of the other case.
   const letter = byte | 0x20
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : undefined
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x61 + 10 : undefined
 }
 
 function unexpected(byte: number): JsonProblem {

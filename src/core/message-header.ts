@@ -94,7 +94,6 @@ const malformed = { state: 'refused', problem: 'malformed-header' } as const
  */
 const fieldStart = /[!-9;-~]+:/y
 const blankLine = /[ \t]*\r\n/y
-const fold = /[ \t]/y
 
 function splitFields(section: Buffer): HeaderField[] | undefined {
   const text = section.toString('latin1')
@@ -106,10 +105,9 @@ function splitFields(section: Buffer): HeaderField[] | undefined {
   let begin = 0
   let name: string | undefined
   for (let at = 0; at < text.length; at = text.indexOf('\r\n', at) + 2) {
-    if (isAt(blankLine, at)) return undefined
-    if (isAt(fold, at)) {
-      // There is no field yet that it could continue.
-      if (name === undefined) return undefined
+    if (text[at] === ' ' || text[at] === '\t') {
+      // Without a name there is no field yet that it could continue.
+      if (name === undefined || isAt(blankLine, at)) return undefined
       continue
     }
     if (name !== undefined) fields.push({ name, begin, end: at })

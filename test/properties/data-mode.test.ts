@@ -8,7 +8,10 @@ import { cut, guarantee, inTime, places } from './property.ts'
 
 /** The bytes of DATA, read by the gate; and by smtp-server's own method, in whose place it stands. */
 
-/** What is a command behind a message, and the message, a character for a byte. */
+/** Some messages are larger, and some are not. */
+const maxMessageBytes = 10
+
+/** What a parser makes of the bytes: the message, a character for a byte, and the commands behind it. */
 interface Told {
   readonly message: string
   readonly isOver: boolean
@@ -16,17 +19,17 @@ interface Told {
   readonly commands: readonly string[]
 }
 
-async function read(pieces: readonly Buffer[], takes?: typeof takeData): Promise<Told> {
+async function read(pieces: readonly Buffer[], feed?: typeof takeData): Promise<Told> {
   const parser = new SMTPStream()
-  if (takes !== undefined) {
-    parser._feedDataStream = (chunk, done) => takes(parser, chunk, done)
+  if (feed !== undefined) {
+    parser._feedDataStream = (chunk, done) => feed(parser, chunk, done)
   }
   const commands: string[] = []
   parser.oncommand = (line, callback) => {
     commands.push(line.toString('latin1'))
     callback?.()
   }
-  const stream = parser.startDataMode(10)
+  const stream = parser.startDataMode(maxMessageBytes)
   let message = ''
   let isOver = false
   stream.on('data', (piece: Buffer) => {
@@ -76,6 +79,7 @@ guarantee(
   'dots that are doubled on the way out come in once, however both are cut',
   { runs: 2_000, input: fc.record({ text, sent: places, places }) },
   async ({ text, sent, places }) => {
+    // An LF that came first would begin a line for the stuffing, and begins none for `takeData`.
     const message = `x${text}\r\n`
     const stuffed = cut(Buffer.from(message, 'latin1'), sent).map(createDotStuffing())
     const bytes = Buffer.concat([...stuffed, Buffer.from('.\r\nQUIT\r\n')])
