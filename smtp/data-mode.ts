@@ -1,5 +1,5 @@
 import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js'
-import { indexOfDotLine } from './dot-stuffing.ts'
+import { indexOfDotLine, withoutStuffing } from './dot-stuffing.ts'
 
 type Done = (error?: Error | null) => void
 
@@ -7,62 +7,46 @@ const cr = 0x0d
 const lf = 0x0a
 const dot = 0x2e
 const crLf = Buffer.of(cr, lf)
-/** One less than CRLF "." CRLF (RFC 5321 §4.1.1.4): so much of it may be there before the rest comes. */
-const maxUndecidedBytes = 4
+/** RFC 5321 §4.1.1.4: the line that ends a message, and the CRLF before it. */
+const endOfData = Buffer.of(cr, lf, dot, cr, lf)
 const nothing: Buffer = Buffer.alloc(0)
 
 /**
  * Stands for smtp-server's `_feedDataStream`, which looks at each byte, copies each chunk, and waits a turn of the event loop for
  * each doubled dot. Hands on the message without the dots that the client has added (RFC 5321 §4.5.2), and ends the data mode
- * behind the message. What ends a message, and which dot was added, is the same as there, byte for byte. `done` asks for more
- * bytes.
+ * behind the message. What ends a message, and which dot was added, is the same as there, byte for byte, but for an LF that is
+ * the first byte of all. `done` asks for more bytes.
  */
 export function takeData(parser: SMTPStream, chunk: Buffer, done: Done) {
   const undecided = parser._lastBytes || nothing
   parser._lastBytes = false
   // The CRLF before the first line is that of the DATA command.
-  const beginsWithDot = parser._atDataStart && (undecided[0] ?? chunk[0]) === dot
-  const before = beginsWithDot ? crLf : nothing
-  const isWhole = before.length + undecided.length === 0
+  const before = parser._atDataStart && (undecided[0] ?? chunk[0]) === dot ? crLf : nothing
+  const from = before.length
+  const isWhole = from + undecided.length === 0
   const bytes = isWhole ? chunk : Buffer.concat([before, undecided, chunk])
 
-  const parts: Buffer[] = []
-  let from = before.length
-  // An LF that is the very first byte ends no line: smtp-server does not look there either.
-  let at = indexOfDotLine(bytes, parser._atDataStart ? 1 : 0)
-  for (; at >= 0 && at + 3 < bytes.length; at = indexOfDotLine(bytes, at + 2)) {
-    if (bytes[at - 1] === cr && bytes[at + 2] === cr && bytes[at + 3] === lf) {
-      parts.push(bytes.subarray(from, at + 1))
-      return end(parser, joined(parts), bytes.subarray(at + 4), done)
-    }
-    if (bytes[at + 2] !== dot) continue
-    // Also where nothing was handed on yet: the dot that stays is content, and begins no end with the next chunk.
-    parser._atDataStart = false
-    parts.push(bytes.subarray(from, at + 1))
-    from = at + 2
-  }
-
-  const until = undecidedFrom(bytes, from)
-  if (until < bytes.length) parser._lastBytes = bytes.subarray(until)
-  parts.push(bytes.subarray(from, until))
-  handOn(parser, joined(parts), done)
-}
-
-/** Where bytes begin of which only the next ones tell what they are; without a line end among the last, none are. */
-function undecidedFrom(bytes: Buffer, from: number): number {
-  const mayGoOn = bytes.subarray(-maxUndecidedBytes).some((byte) => byte === cr || byte === lf)
-  return mayGoOn ? Math.max(from, bytes.length - maxUndecidedBytes) : bytes.length
-}
-
-function end(parser: SMTPStream, piece: Buffer, rest: Buffer, done: Done) {
+  const dotLine = indexOfDotLine(bytes)
+  const end = dotLine < 0 ? -1 : bytes.indexOf(endOfData, Math.max(0, dotLine - 1))
+  const until = end < 0 ? Math.max(from, undecidedFrom(bytes)) : end + crLf.length
+  const lines = bytes.subarray(0, until)
+  const piece = (dotLine < 0 ? lines : withoutStuffing(lines, dotLine)).subarray(from)
   parser._countDataBytes(piece.length)
-  parser._endDataMode(piece, rest, done)
+  if (end >= 0) return parser._endDataMode(piece, bytes.subarray(end + endOfData.length), done)
+  if (until < bytes.length) parser._lastBytes = bytes.subarray(until)
+  handOn(parser, piece, done)
+}
+
+/** Where a line ends that is perhaps the last, or that a dot follows which was perhaps added: the next bytes tell. */
+function undecidedFrom(bytes: Buffer): number {
+  for (let at = Math.max(0, bytes.length - endOfData.length + 1); at < bytes.length; at++) {
+    if (bytes[at] === cr || bytes[at] === lf) return at
+  }
+  return bytes.length
 }
 
 /** A stream that was destroyed takes nothing, and the rest of the message is passed over. */
-function handOn(parser: SMTPStream, piece: Buffer, done: Done) {
-  parser._countDataBytes(piece.length)
-  const stream = parser._dataStream
+function handOn({ _dataStream: stream }: SMTPStream, piece: Buffer, done: Done) {
   if (piece.length === 0 || !stream?.writable || stream.write(piece) || stream.destroyed) {
     return done()
   }
@@ -71,9 +55,4 @@ function handOn(parser: SMTPStream, piece: Buffer, done: Done) {
     done()
   }
   stream.on('drain', goOn).on('close', goOn)
-}
-
-function joined(parts: readonly Buffer[]): Buffer {
-  const [first = nothing, ...others] = parts
-  return others.length === 0 ? first : Buffer.concat(parts)
 }

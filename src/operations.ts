@@ -5,6 +5,7 @@ import { openControlPlane, type System } from './control-plane.ts'
 import { createLog, type Log } from './log.ts'
 import { announceOnce } from './redis.ts'
 import { readRedisCa } from './setting-files.ts'
+import type { RedisTarget } from './setting-parsers.ts'
 
 /** What one command works with, over the store itself. Closing it waits until Redis has been told of what the command changed. */
 export async function openOperations(
@@ -15,7 +16,7 @@ export async function openOperations(
   const announced: Promise<void>[] = []
 
   /** The change is made, and the database tells of it too: nothing here may make it look as if it had failed. */
-  async function tellRedis(target: NonNullable<typeof redisUrl>) {
+  async function tellRedis(target: RedisTarget) {
     try {
       await announceOnce(target, { ca: readRedisCa(redisCa), log: createLog('silent') })
     } catch (error) {

