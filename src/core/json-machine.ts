@@ -170,7 +170,7 @@ function end(m: Machine) {
   if (m.state !== 'end' || !m.utf8.end()) throw new JsonProblem('The body is not complete JSON')
 }
 
-/** Takes one byte outside the plain part of a string, or what there is of an escape; answers where to go on. */
+/** Takes one byte outside the plain part of a string, or what there is of a space or an escape; answers where to go on. */
 function step(m: Machine, at: number): number {
   const byte = m.piece[at] ?? 0
   switch (m.state) {
@@ -190,7 +190,8 @@ function step(m: Machine, at: number): number {
     case 'colon':
     case 'after-value':
     case 'end':
-      if (!isSpace(byte)) readStructure(m, byte, at)
+      if (isSpace(byte)) return spaceEnd(m.piece, at)
+      readStructure(m, byte, at)
       return at + 1
     default: {
       const next = nextInNumber(m.state, byte)
@@ -203,6 +204,13 @@ function step(m: Machine, at: number): number {
       return at
     }
   }
+}
+
+/** Texts for people to read have long runs of it. */
+function spaceEnd(piece: Buffer, from: number): number {
+  let at = from
+  while (at < piece.length && isSpace(piece[at] ?? 0)) at++
+  return at
 }
 
 function readStructure(m: Machine, byte: number, at: number) {
