@@ -1,6 +1,6 @@
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
-import { andThen } from '../src/core/maybe-promise.ts'
+import { andThen, isPromise } from '../src/core/maybe-promise.ts'
 import type { HeaderField, MessageHeader } from '../src/core/message-header.ts'
 import type { AssertionSigner } from '../src/service/ports.ts'
 import { createDotStuffing } from './dot-stuffing.ts'
@@ -130,6 +130,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     }
   }
 
+  /** `await` for promises only: each more costs as much as a small check, and most of what is asked for is there. */
   async function relay(
     session: Session,
     smtp: SMTPServerSession,
@@ -137,14 +138,16 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     connection: UpstreamConnection,
     message: OpenMessage,
   ): Promise<UpstreamReply> {
-    const leave = await senders.message(session, message.senders, envelopeLeave)
+    const decided = senders.message(session, message.senders, envelopeLeave)
+    const leave = isPromise(decided) ? await decided : decided
     const { principal } = leave.clearance
-    const assertion = await deps.assertions.sign({
+    const signed = deps.assertions.sign({
       audience: upstream.origin,
       principal,
       senders: leave.domains,
       protocol: 'smtp',
     })
+    const assertion = isPromise(signed) ? await signed : signed
     const ready = await leave.take(() => connection.command('DATA'))
     if (ready.code !== 354) return isSuccess(ready) ? nonsense(ready) : ready
 
@@ -155,20 +158,25 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       headerField('Postern-Account-Id', String(principal.accountId)) +
       headerField('Postern-Token-Id', String(principal.tokenId))
     // None of our own lines begins with a dot.
-    await connection.write(stamps)
-    await connection.write(stuff(fieldsToRelay(message.header)))
+    let full = connection.write(stamps)
+    if (full !== undefined) await full
+    full = connection.write(stuff(fieldsToRelay(message.header)))
+    if (full !== undefined) await full
     for (;;) {
-      const piece = await message.body.next()
+      const came = message.body.next()
+      const piece = isPromise(came) ? await came : came
       if (piece === undefined) break
-      await connection.write(stuff(piece))
+      full = connection.write(stuff(piece))
+      if (full !== undefined) await full
       const early = connection.earlyReply()
       if (early !== undefined) return early
     }
     let taken = connection.taken()
     for (;;) {
-      await taken
+      if (taken !== undefined) await taken
       // The last question, in the same turn as the dot: the connection does not outlive its token.
-      const last = await senders.messageStill(session, leave)
+      const asked = senders.messageStill(session, leave)
+      const last = isPromise(asked) ? await asked : asked
       const reply = await last.take(() => {
         // What was held back to go out with the dot goes out without it when an answer has to be waited for.
         taken = connection.taken()
