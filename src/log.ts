@@ -36,14 +36,22 @@ const maxWaitingBytes = 16 * 1024 * 1024
 /** How often a process that ends looks whether its reader takes more. */
 const maxTriesAtEnd = 20
 
-/** Many lines are of one millisecond. */
+/** RFC 3339, in UTC. Many lines are of one millisecond, and more of one second: to write a date takes as long as the rest of a line. */
 function createTimestamp() {
-  let at = 0
+  let at = Number.NaN
   let text = ''
+  let second = Number.NaN
+  let toSecond = ''
   return function timestamp() {
     const now = systemClock.now()
-    if (now !== at) text = `,"time":"${new Date(now).toISOString()}"`
+    if (now === at) return text
     at = now
+    const ms = now % 1000
+    if (now - ms !== second) {
+      second = now - ms
+      toSecond = `,"time":"${new Date(second).toISOString().slice(0, -'000Z'.length)}`
+    }
+    text = `${toSecond}${String(ms).padStart(3, '0')}Z"`
     return text
   }
 }

@@ -176,7 +176,17 @@ test('each line has the time at which it was written', () => {
   vi.useFakeTimers({ toFake: ['Date'], now: new Date('2026-03-01T12:00:00.000Z') })
   const lines: string[] = []
   const log = createLog('info', { write: (line) => lines.push(line) })
-  const times = ['12:00:00.000', '12:00:00.000', '12:00:00.001', '11:00:00.000', '12:00:00.001']
+  const times = [
+    '12:00:00.000',
+    '12:00:00.000',
+    '12:00:00.001',
+    '11:00:00.000',
+    '12:00:00.001',
+    '12:00:00.099',
+    '12:00:00.100',
+    '12:00:01.100',
+    '12:00:01.009',
+  ]
   for (const time of times) {
     vi.setSystemTime(new Date(`2026-03-01T${time}Z`))
     log.info({ event: 'x' })
