@@ -18,6 +18,7 @@ export interface Arguments {
 export const usage = `npm run bench -- [workload …] [--quick] [--rounds N] [--subjects NAME,…]
                     [--json FILE] [--report FOLDER] [--from FILE]
 
+  instructions       is run only when it is named: a quarter of an hour under QEMU
   --quick            everything in about three minutes; without it, well under an hour
   --rounds N         how often each subject is measured
   --subjects NAME,…  only subjects with this in their name; floors are always there
@@ -28,8 +29,12 @@ export const usage = `npm run bench -- [workload …] [--quick] [--rounds N] [--
 
 const maxRounds = 50
 
-/** Throws with a sentence for whoever typed it. */
-export function parseArguments(args: readonly string[], known: readonly string[]): Arguments {
+/** Throws with a sentence for whoever typed it. `usual` are those of the known workloads that are run when none is named. */
+export function parseArguments(
+  args: readonly string[],
+  known: readonly string[],
+  usual = known,
+): Arguments {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -49,7 +54,7 @@ export function parseArguments(args: readonly string[], known: readonly string[]
   }
   return {
     workloads:
-      positionals.length === 0 ? known : known.filter((name) => positionals.includes(name)),
+      positionals.length === 0 ? usual : known.filter((name) => positionals.includes(name)),
     plan: values.quick ? 'quick' : 'full',
     rounds: values.rounds === undefined ? undefined : parseRounds(values.rounds),
     subjects: values.subjects?.split(',').filter(Boolean) ?? [],

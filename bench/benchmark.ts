@@ -50,7 +50,7 @@ async function runWorkload(
   { name, about, run }: Workload,
   { plan, isWanted, onProgress }: BenchmarkOptions,
 ): Promise<Section> {
-  const progress = (line: string) => onProgress(`${name.padEnd(10)} ${line}`)
+  const progress = (line: string) => onProgress(`${name.padEnd(12)} ${line}`)
   const began = performance.now()
   const coresOfOthers = watchOthers()
   const crew = createCrew()

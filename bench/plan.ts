@@ -31,6 +31,8 @@ export interface Plan {
   /** Uses of tokens, Zipf distributed, for each size of the store. */
   readonly scaleUses: number
   readonly crowd: number
+  /** Requests whose instructions are counted, and those before; half as many messages. */
+  readonly counted: { readonly warmUnits: number; readonly units: number }
 }
 
 const kilo = 1_000
@@ -55,6 +57,7 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
     postgresTokens: mega,
     scaleUses: 300_000,
     crowd: 1_000,
+    counted: { warmUnits: 30_000, units: 4_000 },
   },
   quick: {
     name: 'quick',
@@ -74,6 +77,7 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
     postgresTokens: 20 * kilo,
     scaleUses: 60_000,
     crowd: 300,
+    counted: { warmUnits: 4_000, units: 1_000 },
   },
   smoke: {
     name: 'smoke',
@@ -93,5 +97,6 @@ export const plans: Readonly<Record<Plan['name'], Plan>> = {
     postgresTokens: kilo,
     scaleUses: 2_000,
     crowd: 20,
+    counted: { warmUnits: 20, units: 20 },
   },
 }

@@ -21,6 +21,7 @@ function prepare(): Arguments {
   const asked = parseArguments(
     process.argv.slice(2),
     workloads.map(({ name }) => name),
+    workloads.filter(({ isOnRequest }) => isOnRequest !== true).map(({ name }) => name),
   )
   if (asked.help) return asked
   if (asked.from === undefined && process.platform !== 'linux') {

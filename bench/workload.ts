@@ -8,6 +8,8 @@ import type { Subject } from './subjects/subject.ts'
 /** One question that the benchmark answers. */
 export interface Workload {
   readonly name: string
+  /** Run only when it is named. */
+  readonly isOnRequest?: true
   /** What is measured, and how, in a few sentences. */
   readonly about: string
   run(bench: Bench): Promise<Findings>

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../src/clock.ts'
 import { headerSenders } from '../src/core/header-from.ts'
 import { createLineEndingGuard } from '../src/core/line-ending-guard.ts'
-import { andThen, type MaybePromise } from '../src/core/maybe-promise.ts'
+import { andThen, isPromise, type MaybePromise } from '../src/core/maybe-promise.ts'
 import { createHeaderReader, type MessageHeader } from '../src/core/message-header.ts'
 import { turns } from '../src/turns.ts'
 import { messageProblemReply, SmtpRefusal, tooLarge, tooSlow } from './reply.ts'
@@ -42,7 +42,8 @@ export async function openMessage(pieces: Pieces, maxMessageBytes: number): Prom
   const checked = checkPieces(pieces, maxMessageBytes)
   const reader = createHeaderReader()
   for (;;) {
-    const piece = await checked.next()
+    const came = checked.next()
+    const piece = isPromise(came) ? await came : came
     const read = piece === undefined ? reader.end() : reader.write(piece)
     if (read.state === 'more') continue
     if (read.state === 'refused') throw refused(read.problem)

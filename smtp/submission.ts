@@ -130,7 +130,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     }
   }
 
-  /** `await` for promises only: each more costs as much as a small check, and most of what is asked for is there. */
+  /** Most of what is asked for is there, and to await it would cost as much as a small check: only promises are awaited. */
   async function relay(
     session: Session,
     smtp: SMTPServerSession,
@@ -158,16 +158,16 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       headerField('Postern-Account-Id', String(principal.accountId)) +
       headerField('Postern-Token-Id', String(principal.tokenId))
     // None of our own lines begins with a dot.
-    let full = connection.write(stamps)
-    if (full !== undefined) await full
-    full = connection.write(stuff(fieldsToRelay(message.header)))
-    if (full !== undefined) await full
+    let drained = connection.write(stamps)
+    if (drained !== undefined) await drained
+    drained = connection.write(stuff(fieldsToRelay(message.header)))
+    if (drained !== undefined) await drained
     for (;;) {
       const came = message.body.next()
       const piece = isPromise(came) ? await came : came
       if (piece === undefined) break
-      full = connection.write(stuff(piece))
-      if (full !== undefined) await full
+      drained = connection.write(stuff(piece))
+      if (drained !== undefined) await drained
       const early = connection.earlyReply()
       if (early !== undefined) return early
     }

@@ -36,7 +36,10 @@ const maxWaitingBytes = 16 * 1024 * 1024
 /** How often a process that ends looks whether its reader takes more. */
 const maxTriesAtEnd = 20
 
-/** RFC 3339, in UTC. Many lines are of one millisecond, and more of one second: to write a date takes as long as the rest of a line. */
+/**
+ * RFC 3339, in UTC. Many lines are of one millisecond, and more of one second: to write a date takes as long as the rest of a
+ * line.
+ */
 function createTimestamp() {
   let at = Number.NaN
   let text = ''

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the programs that the benchmark compares Postern with: servers from Debian, as root, and Node packages into
-# this folder. No server is started. What cannot be installed is left out of a run, and the report says so.
+# Installs the programs that the benchmark compares Postern with (servers from Debian, as root, and Node packages into
+# this folder), and what counts instructions. No server is started. What cannot be installed is left out of a run, and
+# the report says so.
 set -eu
 cd "$(dirname "$0")"
 
@@ -25,7 +26,8 @@ apt-get update -qq
 for packages in \
   'nginx-light libnginx-mod-http-lua lua-nginx-redis lua-cjson' \
   'caddy' \
-  'postfix dovecot-core'; do
+  'postfix dovecot-core' \
+  'qemu-user gcc libc6-dev'; do
   # shellcheck disable=SC2086 # one word for each package
   apt-get install -y -qq --no-install-recommends $packages || echo "not installed: $packages" >&2
 done

@@ -24,12 +24,19 @@ type Reply = { readonly id: number; readonly value?: unknown; readonly error?: s
 
 const callLimitMs = 60_000
 
+export interface AgentOptions {
+  readonly nodeArguments?: readonly string[]
+  /** Instead of the Node of the harness. */
+  readonly node?: string
+}
+
 /** Runs a module that calls `serveAgent` as a process of its own. */
 export function startAgent<Calls extends AgentCalls>(
   module: URL,
-  { nodeArguments = [] }: { readonly nodeArguments?: readonly string[] } = {},
+  { nodeArguments = [], node = process.execPath }: AgentOptions = {},
 ): Agent<Calls> {
   const child = fork(module, {
+    execPath: node,
     execArgv: [...nodeArguments],
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

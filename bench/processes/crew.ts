@@ -13,16 +13,13 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Agent, type AgentCalls, startAgent } from './agent.ts'
+import { type Agent, type AgentCalls, type AgentOptions, startAgent } from './agent.ts'
 
 /** Everything that a workload started. It is ended when the workload is, whatever way that goes. */
 export interface Crew {
   /** A new empty folder, gone at the end. */
   folder(name: string): string
-  agent<Calls extends AgentCalls>(
-    module: URL,
-    options?: { readonly nodeArguments?: readonly string[] },
-  ): Agent<Calls>
+  agent<Calls extends AgentCalls>(module: URL, options?: AgentOptions): Agent<Calls>
   program(start: ProgramStart): Program
   /** The last that each program wrote, for whoever wants to know why something failed. */
   lastWords(): string
@@ -51,7 +48,8 @@ export interface Program {
   stop(): Promise<void>
 }
 
-const startLimitMs = 30_000
+/** Under QEMU a gate takes ten times as long. */
+const startLimitMs = 60_000
 const stopLimitMs = 3_000
 const linesKept = 5
 
@@ -93,7 +91,7 @@ export function createCrew(): Crew {
 
   const crew: Crew = {
     folder,
-    agent<Calls extends AgentCalls>(module: URL, options?: Parameters<typeof startAgent>[1]) {
+    agent<Calls extends AgentCalls>(module: URL, options?: AgentOptions) {
       const agent = startAgent<Calls>(module, options)
       closers.push(() => agent.stop())
       return agent

@@ -4,6 +4,7 @@ import { check } from './check.ts'
 import { fleet } from './fleet.ts'
 import { flood } from './flood.ts'
 import { http } from './http.ts'
+import { instructions } from './instructions.ts'
 import { revocation } from './revocation.ts'
 import { scale } from './scale.ts'
 import { smtp } from './smtp.ts'
@@ -22,4 +23,5 @@ export const workloads: readonly Workload[] = [
   flood,
   workers,
   scale,
+  instructions,
 ]

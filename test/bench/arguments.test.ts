@@ -11,6 +11,11 @@ test('without a name everything is run, in the order of the report', () => {
   })
 })
 
+test('what is only run on request is run when it is named', () => {
+  expect(parseArguments([], known, ['check']).workloads).toEqual(['check'])
+  expect(parseArguments(['smtp'], known, ['check']).workloads).toEqual(['smtp'])
+})
+
 test('what is not there is named, with what is', () => {
   expect(() => parseArguments(['htpp'], known)).toThrow(
     'no workload is called htpp; there are check, http, smtp',
