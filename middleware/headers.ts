@@ -121,7 +121,7 @@ export function answerHeaders(
   for (let i = 0; i + 1 < answered.length; i += 2) {
     const name = answered[i] ?? ''
     if (isStrippedFromAnswers(name) || dropped?.has(name)) continue
-    if (canonical(name).startsWith('postern-')) continue
+    if (name.startsWith('postern-') || name.startsWith('postern_')) continue
     fields.push(name, answered[i + 1] ?? '')
   }
   // An answer to one credential must not be served to another by a cache on the way.

@@ -200,10 +200,10 @@ function present(
     tables: [
       {
         title,
-        columns: ['subject', 'instructions, in thousands', `× ${floor.name}`],
+        columns: ['subject', 'instructions', `× ${floor.name}`],
         rows: rows.map(({ name, spread, ratio }) => [
           name,
-          formatSpread(spread, ''),
+          formatSpread(spread, 'k'),
           formatRatio(ratio),
         ]),
       },
