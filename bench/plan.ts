@@ -31,7 +31,7 @@ export interface Plan {
   /** Uses of tokens, Zipf distributed, for each size of the store. */
   readonly scaleUses: number
   readonly crowd: number
-  /** Requests whose instructions are counted, and those before; half as many messages. */
+  /** Requests whose instructions are counted (half as many messages), and what comes before. */
   readonly counted: { readonly warmUnits: number; readonly units: number }
 }
 
