@@ -18,7 +18,7 @@ export interface Arguments {
 export const usage = `npm run bench -- [workload …] [--quick] [--rounds N] [--subjects NAME,…]
                     [--json FILE] [--report FOLDER] [--from FILE]
 
-  instructions       is run only when it is named: a quarter of an hour under QEMU
+  instructions       is run only when it is named: half an hour under QEMU
   --quick            everything in about three minutes; without it, well under an hour
   --rounds N         how often each subject is measured
   --subjects NAME,…  only subjects with this in their name; floors are always there

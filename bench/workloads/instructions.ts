@@ -60,7 +60,7 @@ export const instructions: Workload = {
       name: 'smtp',
       subjects: [smtpRelayFloor, posternSmtp, posternSmtpQuiet],
       loads: [10, 1].map((perSession) => smtpLoad(bench, fixture, perSession)),
-      // A message takes several times as long as a request, and is as far from being compiled.
+      // A message takes several times as long as a request, but its code is compiled after as many.
       ...{ warmUnits, units: units / 2 },
     })
     return {
