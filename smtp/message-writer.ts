@@ -59,28 +59,34 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
     return new Promise((resolve, reject) => {
       const socket = line.socket()
       const limit = setTimeout(() => line.fail('the upstream takes no more'), timeoutMs)
-      const stopListening = line.whenHeard(settle)
       function settle() {
         clearTimeout(limit)
         socket.off('close', settle)
-        stopListening()
+        line.whenRefused(undefined)
         const trouble = line.trouble()
-        if (trouble !== undefined) reject(trouble)
-        else resolve()
+        if (trouble === undefined || line.earlyReply() !== undefined) resolve()
+        else reject(trouble)
       }
       // Not `drain`, which a socket has only for those who wrote more than it wants.
       socket.write('', (error) => {
         if (!error) settle()
       })
       socket.on('close', settle)
+      line.whenRefused(settle)
     })
+  }
+
+  /** Then nobody reads the rest. A relay that hangs up after it has refused has refused all the same. */
+  function isRefused(): boolean {
+    if (line.earlyReply() !== undefined) return true
+    const trouble = line.trouble()
+    if (trouble !== undefined) throw trouble
+    return false
   }
 
   return {
     write(piece) {
-      const trouble = line.trouble()
-      if (trouble !== undefined) throw trouble
-      if (line.earlyReply() !== undefined) return undefined
+      if (isRefused()) return undefined
       gather()
       messageBytes += piece.length
       if (isShort()) {
@@ -96,9 +102,7 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
     },
 
     taken() {
-      const trouble = line.trouble()
-      if (trouble !== undefined) throw trouble
-      if (line.earlyReply() !== undefined || isShort()) return undefined
+      if (isRefused() || isShort()) return undefined
       send()
       return line.socket().writableLength > 0 ? drained() : undefined
     },

@@ -61,8 +61,7 @@ export function createReplyLine(
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
   let leftInStep = 0
-  /** Called when the upstream has said something. */
-  let onHeard: (() => void) | undefined
+  let onEarlyReply: (() => void) | undefined
   // One for the whole connection, set anew for each reply: a timer for each costs more.
   const timer = setTimeout(() => pending && fail(pending.late), timeoutMs).unref()
 
@@ -81,12 +80,7 @@ export function createReplyLine(
     return to.on('close', () => fail('the upstream closed the connection'))
   }
 
-  function hear(bytes: Buffer) {
-    read(bytes)
-    onHeard?.()
-  }
-
-  function read(chunk: Buffer) {
+  function hear(chunk: Buffer) {
     buffered += chunk.toString('latin1')
     for (let end = buffered.indexOf('\n'); end >= 0; end = buffered.indexOf('\n')) {
       const text = buffered.slice(0, buffered[end - 1] === '\r' ? end - 1 : end)
@@ -125,6 +119,7 @@ export function createReplyLine(
     // Only a refusal can come before the final dot: a message that was not sent cannot have been taken.
     if (inMessage && early === undefined && code >= 400) {
       early = complete
+      onEarlyReply?.()
       return true
     }
     fail(`the upstream spoke without being asked: ${code}`)
@@ -236,13 +231,9 @@ export function createReplyLine(
       return reply()
     },
 
-    /** Calls back when the upstream has said something; one at a time. Answers how to give that up. */
-    whenHeard(listener: () => void) {
-      onHeard = listener
-      return () => {
-        // The slot may be another wait's by now.
-        if (onHeard === listener) onHeard = undefined
-      }
+    /** Calls back when a refusal has come before the message was over; undefined to give that up. */
+    whenRefused(listener: (() => void) | undefined) {
+      onEarlyReply = listener
     },
   }
 }

@@ -263,7 +263,10 @@ guarantee(
       expect(text.endsWith(`\r\n${sent.get(ids[i] ?? '')}`)).toBe(true)
       expect(text.match(/X-Id: /g)).toHaveLength(1)
     })
+    // Only a relay that says 250 before it has the message, and goes, is believed without having it.
+    const isLeaving = misdeeds.some(({ closesAfter }) => closesAfter !== null)
     for (const id of accepted) {
+      if (isOutOfTurn && isLeaving && !ids.includes(id)) continue
       expect(ids).toContain(id)
       if (isOutOfTurn) expect(wroteAfter(events.values(), 'DATA', id)).toMatch(/(^|\n)250/)
       else expect(wroteAfter(events.values(), '.', id)).toMatch(/^(250-.*\r\n)*250(\r| )/)

@@ -139,24 +139,31 @@ describe('250 comes only after the relay’s 250', () => {
     expect(relay.messages).toEqual([])
   })
 
-  test('a relay that refuses in the middle of the message is heard', async () => {
-    let relaySocket: Socket | undefined
-    relay.answer = (line, socket) => {
-      if (line === 'DATA') relaySocket = socket
-      return undefined
-    }
-    await client.say('MAIL FROM:<a@ok.test>')
-    await client.say('RCPT TO:<b@c.test>')
-    await client.say('DATA')
-    client.write('From: a@ok.test\r\n\r\nfirst\r\n')
-    while (relay.arriving() === 0) await new Promise((resolve) => setImmediate(resolve))
-    relaySocket?.write('552 5.3.4 Stop\r\n')
-    client.write(`${'x'.repeat(900)}\r\n`.repeat(100))
-    client.write('.\r\n')
-    expect(await client.reply()).toBe('552 5.3.4 Stop')
-    expect(relay.messages.length).toBeLessThan(2)
-    expect(await last()).toMatch(/^250 /)
-  })
+  test.each(['goes on', 'hangs up'])(
+    'a relay that refuses in the middle of the message and %s is heard',
+    async (then) => {
+      let relaySocket: Socket | undefined
+      relay.answer = (line, socket) => {
+        if (line === 'DATA') relaySocket = socket
+        return undefined
+      }
+      await client.say('MAIL FROM:<a@ok.test>')
+      await client.say('RCPT TO:<b@c.test>')
+      await client.say('DATA')
+      client.write('From: a@ok.test\r\n\r\nfirst\r\n')
+      while (relay.arriving() === 0) await new Promise((resolve) => setImmediate(resolve))
+      relaySocket?.write('552 5.3.4 Stop\r\n')
+      if (then === 'hangs up') {
+        relaySocket?.end()
+        while (relaySocket?.destroyed === false) await nextTurn()
+      }
+      client.write(`${'x'.repeat(900)}\r\n`.repeat(100))
+      client.write('.\r\n')
+      expect(await client.reply()).toBe('552 5.3.4 Stop')
+      expect(relay.messages.length).toBeLessThan(2)
+      expect(await last()).toMatch(/^250 /)
+    },
+  )
 })
 
 describe('trouble with the relay is 451, and nothing that the client did', () => {
@@ -554,6 +561,13 @@ describe('the way to the relay', () => {
     relay.answer = (line) => (is(line, 'EHLO') ? '500 What?' : undefined)
     expect(await last()).toMatch(/^250 /)
     expect(relay.commands).toContain('HELO gate.test')
+  })
+
+  test('a relay that offers CHUNKING is sent DATA: what it refused of a chunk it might read as commands', async () => {
+    await start()
+    relay.extensions.push('CHUNKING')
+    expect(await last()).toMatch(/^250 /)
+    expect(relay.commands.slice(-2)).toEqual(['DATA', '.'])
   })
 
   test('bulk mail goes to the bulk relay', async () => {
