@@ -287,6 +287,22 @@ test('a message that does not come is given up after a while, and nothing of it 
   expect(relay.messages).toEqual([])
 })
 
+test('a refused message that then does not come on leaves a session that goes on', async () => {
+  await client.say('MAIL FROM:<a@ok.test>')
+  await client.say('RCPT TO:<b@c.test>')
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  await client.say('DATA')
+  const { questions } = lookup
+  client.write('From: a@elsewhere.test\r\n\r\nHalf of')
+  while (lookup.questions === questions) await nextTurn()
+  for (let turn = 0; turn < 20; turn++) await nextTurn()
+  vi.advanceTimersByTime(181_000)
+  expect(await client.reply()).toMatch(/^550 5\.7\.1 /)
+  client.write(' it.\r\n.\r\n')
+  expect(await client.say('NOOP')).toMatch(/^250 /)
+})
+
 test('everybody else has a turn while a message arrives as fast as it can be read', async () => {
   const stream = new PassThrough({ highWaterMark: 20 * 65_536 })
   for (let i = 0; i < 40; i++) stream.write(Buffer.alloc(65_536))

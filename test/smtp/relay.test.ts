@@ -470,6 +470,47 @@ describe('connections to the relay', () => {
     expect(relay.connections).toBe(2)
   })
 
+  test('carry all of a message whose client leaves right behind it, or nothing', async () => {
+    const sockets = collectSockets(['net.server.socket'])
+    client = await authenticated()
+    const { localPort } = client.socket()
+    const ofGate = sockets.find(({ remotePort }) => remotePort === localPort)
+    const asked = Promise.withResolvers<Socket>()
+    relay.answer = (line, socket) => {
+      if (line === 'DATA') asked.resolve(socket)
+      return undefined
+    }
+    // The answer to DATA waits, and with it what the gate has read ahead.
+    let release = () => {}
+    relay.deliver = (socket, bytes) => {
+      if (!bytes.startsWith('354')) return void socket.write(bytes)
+      release = () => socket.write(bytes)
+    }
+    await client.say('MAIL FROM:<a@ok.test>')
+    await client.say('RCPT TO:<b@c.test>')
+    await client.say('DATA')
+    const filler = `${'x'.repeat(70)}\r\n`.repeat(240)
+    // Without its last two bytes the second part would be the end of a whole message.
+    const parts = [
+      `From: a@ok.test\r\n\r\n${filler}`,
+      `${filler}\r\nab`,
+      'c\r\nThe last part\r\n.\r\n',
+    ]
+    for (const part of parts) {
+      const readBefore = ofGate?.bytesRead ?? 0
+      client.write(part)
+      while ((ofGate?.bytesRead ?? 0) < readBefore + part.length) await nextTurn()
+    }
+    const relaySocket = await asked.promise
+    client.socket().resetAndDestroy()
+    while (ofGate?.destroyed === false) await nextTurn()
+    release()
+    await vi.waitFor(() => {
+      expect(relay.commands.includes('.') || relaySocket.destroyed).toBe(true)
+    })
+    for (const each of relay.messages) expect(each.toString()).toMatch(/The last part\r\n$/)
+  })
+
   test('are not held when the client leaves in the middle', async () => {
     await client.say('MAIL FROM:<a@ok.test>')
     await client.say('RCPT TO:<b@c.test>')
