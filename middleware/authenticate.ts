@@ -2,7 +2,7 @@ import type { Clock } from '../src/clock.ts'
 import { andThen, type MaybePromise, settle } from '../src/core/maybe-promise.ts'
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Verdict } from '../src/service/authenticate.ts'
-import type { RateLimit } from '../src/service/ports.ts'
+import type { RateLimit } from '../src/service/ports/limits.ts'
 import { type Refusal, refuseDenial, refuseUndecided } from './challenge.ts'
 import type { Answer, DecisionReport, Exchange, FaultReport, Step } from './exchange.ts'
 

@@ -8,7 +8,7 @@ import {
   type SendKind,
 } from '../src/core/sender-scanner.ts'
 import type { Verdict } from '../src/service/authenticate.ts'
-import type { BodyMemory } from '../src/service/ports.ts'
+import type { BodyMemory } from '../src/service/ports/limits.ts'
 import type { AuthenticateDeps } from './authenticate.ts'
 import { type BodyRead, type BodyUnread, readBody } from './body.ts'
 import {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
-import type { Seats } from '../src/service/ports.ts'
+import type { Seats } from '../src/service/ports/limits.ts'
 import { takeData } from './data-mode.ts'
 import {
   badBase64,

@@ -6,7 +6,7 @@ import type {
 } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
 import { type MaybePromise, settle } from '../src/core/maybe-promise.ts'
-import type { Seats } from '../src/service/ports.ts'
+import type { Seats } from '../src/service/ports/limits.ts'
 import { createAuth } from './auth.ts'
 import { discardRest, type Pieces, piecesOf } from './message.ts'
 import { hookError, type Reply, SmtpRefusal, tooLarge, undecided } from './reply.ts'

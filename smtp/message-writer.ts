@@ -62,7 +62,6 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
       function settle() {
         clearTimeout(limit)
         socket.off('close', settle)
-        line.whenRefused(undefined)
         const trouble = line.trouble()
         if (trouble === undefined || line.earlyReply() !== undefined) resolve()
         else reject(trouble)
@@ -76,7 +75,7 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
     })
   }
 
-  /** Then nobody reads the rest. A relay that hangs up after it has refused has refused all the same. */
+  /** Nobody reads the rest then, and it stays refused though the relay hangs up. Throws `UpstreamTrouble`. */
   function isRefused(): boolean {
     if (line.earlyReply() !== undefined) return true
     const trouble = line.trouble()

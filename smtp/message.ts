@@ -36,7 +36,7 @@ const nothing: Buffer = Buffer.alloc(0)
 
 /**
  * Reads the header section off the bytes of DATA, in bounded memory. Throws `SmtpRefusal` for a message that two servers
- * could read differently, or that is too large; and what the stream throws when the client is gone.
+ * could read differently, or that is too large; and what `pieces` throws when the client is gone.
  */
 export async function openMessage(pieces: Pieces, maxMessageBytes: number): Promise<OpenMessage> {
   const checked = checkPieces(pieces, maxMessageBytes)

@@ -61,7 +61,7 @@ export function createReplyLine(
   let inMessage = false
   let trouble: UpstreamTrouble | undefined
   let leftInStep = 0
-  let onEarlyReply: (() => void) | undefined
+  let onRefused = () => {}
   // One for the whole connection, set anew for each reply: a timer for each costs more.
   const timer = setTimeout(() => pending && fail(pending.late), timeoutMs).unref()
 
@@ -119,7 +119,7 @@ export function createReplyLine(
     // Only a refusal can come before the final dot: a message that was not sent cannot have been taken.
     if (inMessage && early === undefined && code >= 400) {
       early = complete
-      onEarlyReply?.()
+      onRefused()
       return true
     }
     fail(`the upstream spoke without being asked: ${code}`)
@@ -231,9 +231,9 @@ export function createReplyLine(
       return reply()
     },
 
-    /** Calls back when a refusal has come before the message was over; undefined to give that up. */
-    whenRefused(listener: (() => void) | undefined) {
-      onEarlyReply = listener
+    /** Calls back at a refusal before the message is over. One at a time: the last that asked. */
+    whenRefused(listener: () => void) {
+      onRefused = listener
     },
   }
 }

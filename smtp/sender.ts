@@ -5,7 +5,7 @@ import type { Denial } from '../src/core/denial.ts'
 import { andThen, type MaybePromise, settle } from '../src/core/maybe-promise.ts'
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Clearance, Verdict } from '../src/service/authenticate.ts'
-import type { RateLimit } from '../src/service/ports.ts'
+import type { RateLimit } from '../src/service/ports/limits.ts'
 import { authenticationRequired, badSender, denialReply, SmtpRefusal, undecided } from './reply.ts'
 import type { DecisionReport, Session } from './session.ts'
 

@@ -5,7 +5,8 @@ import type { Log } from '../src/log.ts'
 import type { Metrics } from '../src/metrics.ts'
 import { type AdmissionDeps, createAdmission } from '../src/service/admission.ts'
 import type { Authenticator } from '../src/service/authenticate.ts'
-import type { AssertionSigner, RateLimit, Seats } from '../src/service/ports.ts'
+import type { AssertionSigner } from '../src/service/ports/assertions.ts'
+import type { RateLimit, Seats } from '../src/service/ports/limits.ts'
 import { GateServer } from './connection.ts'
 import { createHooks, type Hooks } from './hooks.ts'
 import { authenticationRequired, hookError } from './reply.ts'
@@ -158,7 +159,7 @@ export function createSmtpGateway(deps: SmtpGatewayDeps, options: SmtpGatewayOpt
     return { ...tls.current(), secure: implicitTls, disabledCommands }
   }
 
-  /** Counts a message from its first byte to its answer. */
+  /** Counts a message from DATA to its answer. */
   function measured(onData: Hooks['onData']): Hooks['onData'] {
     return function onMeasuredData(stream, session, callback) {
       const startedAt = clock.monotonic()

@@ -2,7 +2,7 @@ import type { Config } from './config.ts'
 import type { System } from './control-plane.ts'
 import { type Addresses, type Gateway, startGateway } from './gateway.ts'
 import type { Log } from './log.ts'
-import type { Actor } from './service/ports.ts'
+import type { Actor } from './service/ports/registry.ts'
 import { httpUpstream, type ListenAddress, smtpUpstream } from './setting-parsers.ts'
 import { startSink } from './sink/sink.ts'
 

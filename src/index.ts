@@ -8,7 +8,7 @@ export type { Decision, Principal } from './core/decide.ts'
 export type { Denial, DenialReason } from './core/denial.ts'
 export { normaliseDomain } from './core/domain.ts'
 export { type Authenticator, createAuthenticator } from './service/authenticate.ts'
-export type { Lookup } from './service/ports.ts'
+export type { Lookup } from './service/ports/lookup.ts'
 
 export interface Gate {
   readonly authenticator: Authenticator

@@ -10,7 +10,7 @@ import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Random } from './random.ts'
 import { type Authenticator, createAuthenticator } from './service/authenticate.ts'
-import type { Trust } from './service/ports.ts'
+import type { Trust } from './service/ports/lookup.ts'
 import type { Store } from './store/store.ts'
 
 interface MembershipDeps {

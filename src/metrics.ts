@@ -1,7 +1,7 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Decision } from './core/decide.ts'
 import type { DenialReason } from './core/denial.ts'
-import type { Receipt } from './service/ports.ts'
+import type { Receipt } from './service/ports/registry.ts'
 import { tallied, talliedHistogram } from './tallies.ts'
 
 /** What the gate counts. Labels are closed lists: no address, token or domain ever becomes one. */

@@ -1,6 +1,6 @@
 import { BADNAME, CANCELLED, NODATA, NOTFOUND, TIMEOUT } from 'node:dns'
 import { Resolver } from 'node:dns/promises'
-import type { TxtLookup } from './service/ports.ts'
+import type { TxtLookup } from './service/ports/dns.ts'
 
 /** For all servers together, when all are silent: a person waits for it, and so does the end of the process. */
 const limitMs = 5_000

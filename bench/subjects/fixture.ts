@@ -1,5 +1,5 @@
 import { digestToken, mintToken } from '../../src/core/token.ts'
-import type { GrantRequest } from '../../src/service/ports.ts'
+import type { GrantRequest } from '../../src/service/ports/registry.ts'
 import { openStore } from '../../src/store/store.ts'
 import { createSeededBytes } from './seeded.ts'
 

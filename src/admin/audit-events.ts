@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { auditedState } from '../core/audited-state.ts'
 import type { ManagedAccount } from '../service/managed-account.ts'
-import type { AuditEvent } from '../service/ports.ts'
+import type { AuditEvent } from '../service/ports/registry.ts'
 import { forbidden } from './errors.ts'
 import type { Generation } from './generation.ts'
 import type { DefineOperation } from './operation.ts'

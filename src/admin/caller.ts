@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { readCredential } from '../core/credential-fields.ts'
 import type { Caller } from '../service/callers.ts'
-import type { AuthFailures, RateLimit } from '../service/ports.ts'
+import type { AuthFailures, RateLimit } from '../service/ports/limits.ts'
 import { badRequest, forbidden, tooMany, unauthorised } from './errors.ts'
 
 export interface ApiEnv {

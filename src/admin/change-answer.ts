@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import type { Managed } from '../service/callers.ts'
-import type { Receipt } from '../service/ports.ts'
+import type { Receipt } from '../service/ports/registry.ts'
 import { denied, refused } from './errors.ts'
 
 /** A pending change is asked about again soon: each call waits by itself. */

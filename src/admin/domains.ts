@@ -7,7 +7,7 @@ import type {
   DomainView,
   ManagedDomains,
 } from '../service/managed-domains.ts'
-import type { AccountDomain } from '../service/ports.ts'
+import type { AccountDomain } from '../service/ports/registry.ts'
 import type { DomainCheck } from '../service/verify-domain.ts'
 import { answerChange } from './change-answer.ts'
 import { invalid, invalidAsAWhole, notFound, unavailable } from './errors.ts'

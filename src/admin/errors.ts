@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { maxClaims } from '../core/challenge.ts'
 import { maxGrants } from '../core/grants.ts'
 import type { Denied } from '../service/callers.ts'
-import type { Refusal } from '../service/ports.ts'
+import type { Refusal } from '../service/ports/registry.ts'
 
 /**
  * What the management API says when it does not do what it was asked: the vendor's bodies, whose shape depends on the

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi'
 import { durationPattern, parseDuration } from '../core/duration.ts'
 import { maxGrants, type PermissionChange } from '../core/grants.ts'
 import { nameProblem } from '../core/token-name.ts'
-import type { GrantRequest } from '../service/ports.ts'
+import type { GrantRequest } from '../service/ports/registry.ts'
 import { accessLevelInput, idInput, instant } from './schemas.ts'
 
 /** What clients send about tokens, in every spelling that existing ones use. */

@@ -7,7 +7,8 @@ import {
   type JWK,
 } from 'jose'
 import type { Clock } from '../clock.ts'
-import type { Actor, SealedSecret, SecretStore } from '../service/ports.ts'
+import type { Actor } from '../service/ports/registry.ts'
+import type { SealedSecret, SecretStore } from '../service/ports/secrets.ts'
 import type { Seal } from './seal.ts'
 
 /**

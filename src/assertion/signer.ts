@@ -2,7 +2,7 @@ import { type KeyObject, sign as signBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { isPromise } from '../core/maybe-promise.ts'
-import type { AssertionSigner } from '../service/ports.ts'
+import type { AssertionSigner } from '../service/ports/assertions.ts'
 import { type KeyRing, type SigningKey, signingAlgorithm } from './key-ring.ts'
 
 /** How long an upstream may rely on an assertion: `exp` - `iat`. */

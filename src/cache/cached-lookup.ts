@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Credential } from '../core/decide.ts'
 import type { DomainRecord } from '../core/grants.ts'
 import type { Belief, Sighting } from '../core/sighting.ts'
-import type { Answer, Lookup } from '../service/ports.ts'
+import type { Answer, Lookup } from '../service/ports/lookup.ts'
 import { createMemory, type Memory } from './memory.ts'
 
 /** A cache that processes share. It may lie, forget and bring back: every record is judged like any other. */

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { AskedToken } from '../service/explain.ts'
-import type { Receipt } from '../service/ports.ts'
+import type { Receipt } from '../service/ports/registry.ts'
 import type { ApiAnswer, ApiCall, ApiClient } from './api-client.ts'
 import { shapes } from './api-shapes.ts'
 import { CommandFailed, UsageError } from './command.ts'

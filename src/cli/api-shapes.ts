@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { accessLevelNumber } from '../core/grants.ts'
 import type { Explanation } from '../service/explain.ts'
-import type { TokenRecord } from '../service/ports.ts'
+import type { TokenRecord } from '../service/ports/registry.ts'
 import type { AuditEntry } from './management.ts'
 
 /** The answers of the management API, as far as commands read them, and what they are here. */

@@ -1,7 +1,7 @@
 import { auditedState } from '../core/audited-state.ts'
 import { challengeRecord } from '../core/challenge.ts'
 import { confirmAbsence, isAbsence } from '../service/confirm.ts'
-import type { AccountDomain, Actor } from '../service/ports.ts'
+import type { AccountDomain, Actor } from '../service/ports/registry.ts'
 import { CommandFailed, type Operations } from './command.ts'
 import type { ManagedDomain, Management, Page } from './management.ts'
 import { readPages } from './read-pages.ts'

@@ -3,7 +3,13 @@ import type { DomainRecord } from '../core/grants.ts'
 import type { RateText } from '../core/rate.ts'
 import type { AskedToken, Explanation } from '../service/explain.ts'
 import type { IssuedToken } from '../service/issue.ts'
-import type { Account, AuditEvent, GrantRequest, Receipt, TokenRecord } from '../service/ports.ts'
+import type {
+  Account,
+  AuditEvent,
+  GrantRequest,
+  Receipt,
+  TokenRecord,
+} from '../service/ports/registry.ts'
 import type { ResetTokens } from '../service/reset.ts'
 import type { DomainCheck } from '../service/verify-domain.ts'
 

@@ -1,7 +1,7 @@
 import { maxClaims } from '../core/challenge.ts'
 import { maxGrants } from '../core/grants.ts'
 import type { Outcome } from '../service/confirm.ts'
-import type { Change, Receipt, Refusal } from '../service/ports.ts'
+import type { Change, Receipt, Refusal } from '../service/ports/registry.ts'
 import { CommandFailed, type Output } from './command.ts'
 import { receiptJson, receiptText } from './render.ts'
 

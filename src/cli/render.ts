@@ -1,5 +1,5 @@
 import { standing } from '../core/standing.ts'
-import type { Receipt, TokenRecord } from '../service/ports.ts'
+import type { Receipt, TokenRecord } from '../service/ports/registry.ts'
 import type { ManagedDomain } from './management.ts'
 import { resourcesJson } from './resources.ts'
 import { alignRows } from './table.ts'

@@ -1,5 +1,5 @@
 import { accessLevelNumber } from '../core/grants.ts'
-import type { GrantRequest } from '../service/ports.ts'
+import type { GrantRequest } from '../service/ports/registry.ts'
 
 /** Permissions as the API writes them. */
 export function resourcesJson(grants: readonly GrantRequest[]) {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { nameProblem } from '../core/token-name.ts'
-import type { Actor } from '../service/ports.ts'
+import type { Actor } from '../service/ports/registry.ts'
 import { accessCommand } from './access.ts'
 import { accountCommands } from './account.ts'
 import type { ApiTarget } from './api-client.ts'

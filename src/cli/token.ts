@@ -1,5 +1,5 @@
 import type { IssuedToken } from '../service/issue.ts'
-import type { TokenRecord } from '../service/ports.ts'
+import type { TokenRecord } from '../service/ports/registry.ts'
 import {
   levels,
   optionText,

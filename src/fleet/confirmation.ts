@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { Confirm, FleetRegistry, NodeRow, Receipt } from '../service/ports.ts'
+import type { FleetRegistry, NodeRow } from '../service/ports/fleet.ts'
+import type { Confirm, Receipt } from '../service/ports/registry.ts'
 import { patienceMs } from './lease.ts'
 
 export interface ConfirmationDeps {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { FleetRegistry } from '../service/ports.ts'
+import type { FleetRegistry } from '../service/ports/fleet.ts'
 import { patienceMs } from './lease.ts'
 
 /** A log entry or tombstone that is gone costs a look-up or a "not found", and nothing else. */

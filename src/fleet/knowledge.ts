@@ -1,6 +1,6 @@
 import { revocationKey } from '../core/revocation-key.ts'
 import { type Belief, type Moment, revocationKeysOf, type Sighting } from '../core/sighting.ts'
-import type { LogReading } from '../service/ports.ts'
+import type { LogReading } from '../service/ports/fleet.ts'
 
 /** What one node knows of the revocation log. */
 export interface Knowledge {

@@ -1,6 +1,6 @@
 import type { Log } from '../log.ts'
 import type { Random } from '../random.ts'
-import type { FleetRegistry } from '../service/ports.ts'
+import type { FleetRegistry } from '../service/ports/fleet.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Knowledge } from './knowledge.ts'
 import type { Lease } from './lease.ts'

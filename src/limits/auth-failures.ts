@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import type { Rate } from '../core/rate.ts'
-import type { AuthFailures } from '../service/ports.ts'
+import type { AuthFailures } from '../service/ports/limits.ts'
 import { networkOf } from './client-network.ts'
 import type { WindowCounts } from './window-counts.ts'
 

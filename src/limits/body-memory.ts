@@ -1,4 +1,4 @@
-import type { BodyMemory } from '../service/ports.ts'
+import type { BodyMemory } from '../service/ports/limits.ts'
 
 /** One account must not keep all others from sending. */
 const shareOfAccount = 0.5

@@ -1,4 +1,4 @@
-import type { Seats } from '../service/ports.ts'
+import type { Seats } from '../service/ports/limits.ts'
 
 interface SeatOptions {
   /** What makes several keys one. */

@@ -1,5 +1,5 @@
 import type { Rate } from '../core/rate.ts'
-import type { RateLimit } from '../service/ports.ts'
+import type { RateLimit } from '../service/ports/limits.ts'
 import type { WindowCounts } from './window-counts.ts'
 
 /** Counts the calls of each token; `usual` is for those that have no rate of their own. Null: no limit. */

@@ -1,5 +1,5 @@
 import type { MaybePromise } from '../core/maybe-promise.ts'
-import type { Turnstile } from '../service/ports.ts'
+import type { Turnstile } from '../service/ports/limits.ts'
 
 export interface TurnstileOptions {
   readonly atOnce: number

@@ -2,7 +2,7 @@ import type { Denial } from '../core/denial.ts'
 import { andThen, type MaybePromise } from '../core/maybe-promise.ts'
 import type { Digest } from '../core/token.ts'
 import type { Authenticator, Verdict } from './authenticate.ts'
-import type { AuthFailures, Turnstile } from './ports.ts'
+import type { AuthFailures, Turnstile } from './ports/limits.ts'
 
 /** The first question about a credential: is it alive? And does this client fail too often? */
 export interface Admission {

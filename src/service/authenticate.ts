@@ -5,7 +5,7 @@ import type { DomainRecord } from '../core/grants.ts'
 import { andThen, isPromise, type MaybePromise } from '../core/maybe-promise.ts'
 import type { Sighting } from '../core/sighting.ts'
 import { type Digest, type PresentedToken, parseToken } from '../core/token.ts'
-import type { Answer, Lookup, Trust } from './ports.ts'
+import type { Answer, Lookup, Trust } from './ports/lookup.ts'
 
 /** Leave to send, as of now. */
 export interface Clearance {

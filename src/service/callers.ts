@@ -2,7 +2,7 @@ import type { Holder } from '../core/authority.ts'
 import type { Rate } from '../core/rate.ts'
 import type { Authenticator } from './authenticate.ts'
 import type { Outcome } from './confirm.ts'
-import type { Actor, IdempotencyKey, Registry } from './ports.ts'
+import type { Actor, IdempotencyKey, Registry } from './ports/registry.ts'
 
 /** A token that calls the management API, proven, with what it may do. */
 export interface Caller extends Holder {

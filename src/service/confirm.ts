@@ -1,4 +1,5 @@
-import type { Change, Confirm, FleetRegistry, Receipt, Refusal } from './ports.ts'
+import type { FleetRegistry } from './ports/fleet.ts'
+import type { Change, Confirm, Receipt, Refusal } from './ports/registry.ts'
 
 /** What a caller is told of a change. Without a receipt there was nothing that any node had to learn at once. */
 export type Outcome<T> =

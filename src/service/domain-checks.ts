@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { AccountDomain, Registry } from './ports.ts'
+import type { AccountDomain, Registry } from './ports/registry.ts'
 import type { Verification, VerifyDomain } from './verify-domain.ts'
 
 /** What a round looks at: a resolver that is silent makes it last a minute at most. */

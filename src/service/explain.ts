@@ -5,7 +5,8 @@ import type { DenialReason } from '../core/denial.ts'
 import { normaliseDomain } from '../core/domain.ts'
 import { ownRate } from '../core/rate.ts'
 import type { Authenticator } from './authenticate.ts'
-import type { Lookup, Registry } from './ports.ts'
+import type { Lookup } from './ports/lookup.ts'
+import type { Registry } from './ports/registry.ts'
 
 /** The decision that a message would meet, and the rule that makes it. */
 export interface Explanation {

@@ -1,14 +1,8 @@
 import type { Clock } from '../clock.ts'
 import type { ImportedCredential } from '../core/imported-credential.ts'
 import type { Outcome } from './confirm.ts'
-import type {
-  Actor,
-  Change,
-  Confirm,
-  ImportOutcome,
-  ImportRegistry,
-  TokenToImport,
-} from './ports.ts'
+import type { ImportOutcome, ImportRegistry, TokenToImport } from './ports/imports.ts'
+import type { Actor, Change, Confirm } from './ports/registry.ts'
 
 /** What stands on a line: a credential, or why there is none. */
 export type ImportLine =

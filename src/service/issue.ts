@@ -13,7 +13,7 @@ import type {
   NewDomain,
   Registry,
   TokenRecord,
-} from './ports.ts'
+} from './ports/registry.ts'
 
 /** A token with its secret, which no later answer repeats. */
 export interface IssuedToken {

@@ -12,7 +12,8 @@ import {
   notAnAddress,
   senderDomain,
 } from './explain.ts'
-import type { Account, AuditEvent, Lookup, Registry, TokenRecord } from './ports.ts'
+import type { Lookup } from './ports/lookup.ts'
+import type { Account, AuditEvent, Registry, TokenRecord } from './ports/registry.ts'
 
 interface ManagedAccountDeps {
   readonly registry: Pick<Registry, 'getAccount' | 'getToken' | 'listDomains' | 'listAuditEvents'> &

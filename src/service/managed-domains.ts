@@ -2,7 +2,8 @@ import { administersAccount, manages, ofDomain, seesDomain } from '../core/autho
 import { actorOf, type Caller, type Managed } from './callers.ts'
 import { confirmAbsence, isAbsence, mapOutcome } from './confirm.ts'
 import type { Issue, IssuedToken } from './issue.ts'
-import type { AccountDomain, Confirm, FleetRegistry, Registry } from './ports.ts'
+import type { FleetRegistry } from './ports/fleet.ts'
+import type { AccountDomain, Confirm, Registry } from './ports/registry.ts'
 import type { Revoke } from './revoke.ts'
 import type { DomainCheck, VerifyDomain } from './verify-domain.ts'
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { digestToken, lastFour, mintToken } from '../core/token.ts'
 import type { Random } from '../random.ts'
 import type { Outcome } from './confirm.ts'
-import type { IdempotencyKey, MintedToken, Once } from './ports.ts'
+import type { IdempotencyKey, MintedToken, Once } from './ports/registry.ts'
 
 /** A fresh bearer token for the one answer that shows it, and what is kept of it. */
 export interface FreshToken {

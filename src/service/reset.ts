@@ -2,7 +2,14 @@ import type { Clock } from '../clock.ts'
 import { confirmed, mapOutcome, type Outcome } from './confirm.ts'
 import type { IssuedToken } from './issue.ts'
 import type { Mint } from './mint.ts'
-import type { Actor, Change, Confirm, IdempotencyKey, Registry, TokenRecord } from './ports.ts'
+import type {
+  Actor,
+  Change,
+  Confirm,
+  IdempotencyKey,
+  Registry,
+  TokenRecord,
+} from './ports/registry.ts'
 
 /** A window ends at most this long after the reset. */
 export const longestWindowMs = 30 * 24 * 3_600_000

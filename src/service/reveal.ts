@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { Actor, Change, Registry } from './ports.ts'
+import type { Actor, Change, Registry } from './ports/registry.ts'
 
 interface RevealDeps {
   readonly registry: Pick<Registry, 'openSealedCopy'>

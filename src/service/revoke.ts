@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { OutcomeUnknown } from '../core/outcome-unknown.ts'
 import { confirmed, type Outcome } from './confirm.ts'
-import type { Actor, Confirm, GrantRequest, Registry, TokenRecord } from './ports.ts'
+import type { Actor, Confirm, GrantRequest, Registry, TokenRecord } from './ports/registry.ts'
 
 interface RevokeDeps {
   readonly registry: Pick<Registry, 'deleteToken' | 'replaceGrants' | 'editToken' | 'removeDomain'>

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { Registry } from './ports.ts'
+import type { Registry } from './ports/registry.ts'
 
 /** Short transactions, so that a running gate never waits long for the store. */
 const batchSize = 500

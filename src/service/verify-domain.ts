@@ -7,7 +7,8 @@ import {
   nextCheckAt,
 } from '../core/challenge.ts'
 import { confirmed, type Outcome } from './confirm.ts'
-import type { AccountDomain, Actor, Confirm, DomainProof, Registry, TxtLookup } from './ports.ts'
+import type { TxtLookup } from './ports/dns.ts'
+import type { AccountDomain, Actor, Confirm, DomainProof, Registry } from './ports/registry.ts'
 
 /** One look at the DNS, in full: what was looked for, where, and what was there. */
 export interface DomainCheck {

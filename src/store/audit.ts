@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { Actor, AuditEvent, Registry, TokenRecord } from '../service/ports.ts'
+import type { Actor, AuditEvent, Registry, TokenRecord } from '../service/ports/registry.ts'
 import type { Schema, WriteTransaction } from './schema.ts'
 
 type AuditRequest = Parameters<Registry['listAuditEvents']>[0]

@@ -1,4 +1,4 @@
-import type { Change, Refusal } from '../service/ports.ts'
+import type { Change, Refusal } from '../service/ports/registry.ts'
 import type { Database, WriteTransaction } from './schema.ts'
 
 /** Undoes the transaction that it is thrown in; the caller is answered with the refusal. */

@@ -1,6 +1,6 @@
 import { ofDomain } from '../core/authority.ts'
 import { revocationKey } from '../core/revocation-key.ts'
-import type { Registry } from '../service/ports.ts'
+import type { Registry } from '../service/ports/registry.ts'
 import { recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { accountDomain, readDomain } from './domains.ts'

@@ -1,7 +1,7 @@
 import type { Grant } from '../core/grants.ts'
 import type { RateText } from '../core/rate.ts'
 import { revocationKey } from '../core/revocation-key.ts'
-import type { GrantRequest, Registry } from '../service/ports.ts'
+import type { GrantRequest, Registry } from '../service/ports/registry.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change } from './change.ts'
 import { domainsRestingOn, keepLastTokens, lockDomainsOf } from './last-token.ts'

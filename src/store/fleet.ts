@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
-import type { FleetRegistry } from '../service/ports.ts'
+import type { FleetRegistry } from '../service/ports/fleet.ts'
 import { recordAudit } from './audit.ts'
 import { noticeTimeline, timeline } from './revocation-log.ts'
 import type { Database, Dialect } from './schema.ts'

@@ -1,4 +1,4 @@
-import type { Once } from '../service/ports.ts'
+import type { Once } from '../service/ports/registry.ts'
 import { RefusedChange } from './change.ts'
 import type { WriteTransaction } from './schema.ts'
 

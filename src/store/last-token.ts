@@ -1,4 +1,4 @@
-import type { GrantRequest, TokenRecord } from '../service/ports.ts'
+import type { GrantRequest, TokenRecord } from '../service/ports/registry.ts'
 import { RefusedChange } from './change.ts'
 import { holdTokenFor } from './power.ts'
 import type { WriteTransaction } from './schema.ts'

@@ -2,7 +2,7 @@ import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { AccessLevel } from '../core/grants.ts'
 import { ownRate } from '../core/rate.ts'
 import { credentialSighting, domainSighting } from '../core/sighting.ts'
-import type { Lookup } from '../service/ports.ts'
+import type { Lookup } from '../service/ports/lookup.ts'
 import type { Schema } from './schema.ts'
 import { grantOf } from './token-rows.ts'
 

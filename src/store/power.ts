@@ -1,6 +1,6 @@
 import { type Holder, manages } from '../core/authority.ts'
 import { standing } from '../core/standing.ts'
-import type { Actor } from '../service/ports.ts'
+import type { Actor } from '../service/ports/registry.ts'
 import { RefusedChange } from './change.ts'
 import type { WriteTransaction } from './schema.ts'
 import { type HeldToken, holdToken, readTokens } from './token-rows.ts'

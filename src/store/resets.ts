@@ -1,7 +1,7 @@
 import { revocationKey } from '../core/revocation-key.ts'
 import { standing } from '../core/standing.ts'
 import { successorName } from '../core/token-name.ts'
-import type { Registry, TokenRecord } from '../service/ports.ts'
+import type { Registry, TokenRecord } from '../service/ports/registry.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { claimKey, type EarlierCall, fulfilKey } from './idempotency.ts'

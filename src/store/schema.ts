@@ -1,7 +1,8 @@
 import type { Generated, Kysely } from 'kysely'
 import type { ProofStatus } from '../core/challenge.ts'
 import type { AccessLevel, DomainRecord } from '../core/grants.ts'
-import type { AuditEvent, SealedSecret } from '../service/ports.ts'
+import type { AuditEvent } from '../service/ports/registry.ts'
+import type { SealedSecret } from '../service/ports/secrets.ts'
 
 /** The tables as `migrations/` makes them. Instants are milliseconds since the Unix epoch. */
 export interface Schema {

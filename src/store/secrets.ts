@@ -1,4 +1,4 @@
-import type { SecretStore } from '../service/ports.ts'
+import type { SecretStore } from '../service/ports/secrets.ts'
 import { recordAudit } from './audit.ts'
 import type { Database } from './schema.ts'
 

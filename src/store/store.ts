@@ -1,12 +1,10 @@
 import { resolve } from 'node:path'
 import { sql } from 'kysely'
-import type {
-  FleetRegistry,
-  ImportRegistry,
-  Lookup,
-  Registry,
-  SecretStore,
-} from '../service/ports.ts'
+import type { FleetRegistry } from '../service/ports/fleet.ts'
+import type { ImportRegistry } from '../service/ports/imports.ts'
+import type { Lookup } from '../service/ports/lookup.ts'
+import type { Registry } from '../service/ports/registry.ts'
+import type { SecretStore } from '../service/ports/secrets.ts'
 import { createAuditTrail } from './audit.ts'
 import { createDomainProofRegistry } from './domain-proofs.ts'
 import { createDomainRegistry } from './domains.ts'
@@ -24,7 +22,7 @@ import { openSqlite } from './sqlite.ts'
 import { createTokenPages } from './token-pages.ts'
 import { createTokenRegistry } from './tokens.ts'
 
-/** The truth, in SQL: what it promises stands in `service/ports.ts`. */
+/** The truth, in SQL: what it promises stands in `service/ports/`. */
 export interface Store extends Lookup, Registry, ImportRegistry, SecretStore, FleetRegistry {
   readonly dialect: Dialect
   /** Brings the schema up to date; answers the names of what it applied. */

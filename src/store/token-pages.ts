@@ -1,6 +1,6 @@
 import { type Kysely, type SqlBool, sql } from 'kysely'
 import { administersAccount } from '../core/authority.ts'
-import type { Registry } from '../service/ports.ts'
+import type { Registry } from '../service/ports/registry.ts'
 import type { Schema } from './schema.ts'
 import { foldedForSearch, readTokens } from './token-rows.ts'
 

@@ -1,7 +1,7 @@
 import type { Kysely, Selectable } from 'kysely'
 import { type AccessLevel, type Grant, maxGrants } from '../core/grants.ts'
 import type { Digest } from '../core/token.ts'
-import type { GrantRequest, MintedToken, TokenRecord } from '../service/ports.ts'
+import type { GrantRequest, MintedToken, TokenRecord } from '../service/ports/registry.ts'
 import { RefusedChange } from './change.ts'
 import type { Schema, WriteTransaction } from './schema.ts'
 

@@ -1,5 +1,5 @@
 import { revocationKey } from '../core/revocation-key.ts'
-import type { Registry } from '../service/ports.ts'
+import type { Registry } from '../service/ports/registry.ts'
 import { auditedToken, recordAudit } from './audit.ts'
 import { change, RefusedChange } from './change.ts'
 import { requireAccount } from './domains.ts'

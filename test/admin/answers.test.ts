@@ -4,7 +4,7 @@ import { createApi, type Management } from '../../src/admin/api.ts'
 import { createTokenRate } from '../../src/limits/token-rate.ts'
 import { createWindowCounts } from '../../src/limits/window-counts.ts'
 import type { Caller } from '../../src/service/callers.ts'
-import type { Receipt, TokenRecord } from '../../src/service/ports.ts'
+import type { Receipt, TokenRecord } from '../../src/service/ports/registry.ts'
 import { readDescription } from '../helpers/api-description.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 

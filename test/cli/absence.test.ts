@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Operations } from '../../src/cli/command.ts'
 import { createLocalManagement } from '../../src/cli/local-management.ts'
-import type { Receipt } from '../../src/service/ports.ts'
+import type { Receipt } from '../../src/service/ports/registry.ts'
 import { createCommandLine, settingsIn } from '../helpers/command-line.ts'
 import { createWorkplace, type Workplace } from '../helpers/program.ts'
 

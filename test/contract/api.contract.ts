@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sees } from '../../src/core/authority.ts'
 import { maxGrants } from '../../src/core/grants.ts'
-import type { Actor, GrantRequest, TokenRecord } from '../../src/service/ports.ts'
+import type { Actor, GrantRequest, TokenRecord } from '../../src/service/ports/registry.ts'
 import type { Store } from '../../src/store/store.ts'
 import { actor, done, minted, onDomain, start } from './store.contract.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Change } from '../../src/service/ports.ts'
+import type { Change } from '../../src/service/ports/registry.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { actor, start as at, done, minted } from './store.contract.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ImportOutcome, TokenToImport } from '../../src/service/ports.ts'
+import type { ImportOutcome, TokenToImport } from '../../src/service/ports/imports.ts'
 import type { Store } from '../../src/store/store.ts'
 import { actor, start as at, done, minted, onDomain } from './store.contract.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Change } from '../../src/service/ports.ts'
+import type { Change } from '../../src/service/ports/registry.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { type Postgres, startPostgres } from '../helpers/postgres.ts'
 import { actor, done, minted, onDomain, start } from './store.contract.ts'

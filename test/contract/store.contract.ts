@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Change, GrantRequest, MintedToken } from '../../src/service/ports.ts'
+import type { Change, GrantRequest, MintedToken } from '../../src/service/ports/registry.ts'
 import type { Store } from '../../src/store/store.ts'
 import { mintedFor } from '../helpers/minted.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createConfirmation } from '../../src/fleet/confirmation.ts'
-import type { NodeRow } from '../../src/service/ports.ts'
+import type { NodeRow } from '../../src/service/ports/fleet.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
 /** A table of nodes, and a clock that only moves while somebody waits. */

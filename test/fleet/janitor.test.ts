@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createJanitor } from '../../src/fleet/janitor.ts'
-import type { ListedNode } from '../../src/service/ports.ts'
+import type { ListedNode } from '../../src/service/ports/fleet.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
 function createOffice() {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { revocationKey } from '../../src/core/revocation-key.ts'
 import { credentialSighting, domainSighting } from '../../src/core/sighting.ts'
 import { createKnowledge } from '../../src/fleet/knowledge.ts'
-import type { LogReading } from '../../src/service/ports.ts'
+import type { LogReading } from '../../src/service/ports/fleet.ts'
 
 const credential = { tokenId: 1, accountId: 7, expiresAt: null, windowEndsAt: null, grants: [] }
 

@@ -13,7 +13,7 @@ import {
 } from '../../src/config.ts'
 import { openOperations } from '../../src/operations.ts'
 import { systemRandom } from '../../src/random.ts'
-import type { Confirm } from '../../src/service/ports.ts'
+import type { Confirm } from '../../src/service/ports/registry.ts'
 import { readSettingsFile } from '../../src/setting-files.ts'
 import type { CommandResult } from './program.ts'
 

@@ -6,7 +6,7 @@ import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { systemRandom } from '../../src/random.ts'
 import { createAuthenticator } from '../../src/service/authenticate.ts'
-import type { Lookup, Trust } from '../../src/service/ports.ts'
+import type { Lookup, Trust } from '../../src/service/ports/lookup.ts'
 import { httpUpstream } from '../../src/setting-parsers.ts'
 import { createTestKeyRing } from './key-ring.ts'
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createKeyRing } from '../../src/assertion/key-ring.ts'
 import { createSeal } from '../../src/assertion/seal.ts'
 import type { Clock } from '../../src/clock.ts'
-import type { SealedSecret, SecretStore } from '../../src/service/ports.ts'
+import type { SealedSecret, SecretStore } from '../../src/service/ports/secrets.ts'
 
 /** A secret store in memory, as the contract in ports.ts has it. */
 export function createMemorySecrets(): SecretStore & { readonly held: SealedSecret[] } {

@@ -3,7 +3,7 @@ import type { DomainRecord } from '../../src/core/grants.ts'
 import { andThen, type MaybePromise } from '../../src/core/maybe-promise.ts'
 import { credentialSighting, domainSighting, type Moment } from '../../src/core/sighting.ts'
 import { digestToken } from '../../src/core/token.ts'
-import type { Lookup } from '../../src/service/ports.ts'
+import type { Lookup } from '../../src/service/ports/lookup.ts'
 
 /**
  * A lookup that counts, changes, and fails when it is told to. It answers at once, as memory does; with a promise, as a store

@@ -2,7 +2,7 @@ import { type CachedLookupDeps, createCachedLookup } from '../../src/cache/cache
 import { revocationKey } from '../../src/core/revocation-key.ts'
 import { digestToken } from '../../src/core/token.ts'
 import { createKnowledge } from '../../src/fleet/knowledge.ts'
-import type { Trust } from '../../src/service/ports.ts'
+import type { Trust } from '../../src/service/ports/lookup.ts'
 import { createFakeClock } from './fake-clock.ts'
 import { createMemoryLookup } from './memory-lookup.ts'
 

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { createAuthenticator } from '../../src/service/authenticate.ts'
-import type { Lookup, Trust } from '../../src/service/ports.ts'
+import type { Lookup, Trust } from '../../src/service/ports/lookup.ts'
 import { createTestKeyRing } from './key-ring.ts'
 
 /** The whole SMTP gateway on a real port, over a store in memory. */

@@ -4,7 +4,7 @@ import {
   type ImportLine,
   type LineOutcome,
 } from '../../src/service/import-tokens.ts'
-import type { ImportOutcome, TokenToImport } from '../../src/service/ports.ts'
+import type { ImportOutcome, TokenToImport } from '../../src/service/ports/imports.ts'
 
 /** How an import is divided, and when nodes are told of it. */
 

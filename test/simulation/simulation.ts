@@ -1,6 +1,6 @@
 import type { Moment } from '../../src/core/sighting.ts'
 import { clockDrift } from '../../src/fleet/lease.ts'
-import type { Change, Receipt } from '../../src/service/ports.ts'
+import type { Change, Receipt } from '../../src/service/ports/registry.ts'
 import { createModelDatabase, type DatabaseFaults } from './database.ts'
 import { createLyingRedis, type Decision, type Gate, startGate } from './gate.ts'
 import type { Modules } from './modules.ts'

@@ -1,38 +1,9 @@
-import type { Holder } from '../core/authority.ts'
-import type { ProofStatus } from '../core/challenge.ts'
-import type { Credential, Principal } from '../core/decide.ts'
-import type { AccessLevel, DomainRecord, Grant } from '../core/grants.ts'
-import type { ImportedCredential } from '../core/imported-credential.ts'
-import type { MaybePromise } from '../core/maybe-promise.ts'
-import type { Rate, RateText } from '../core/rate.ts'
-import type { Moment, Sighting } from '../core/sighting.ts'
-import type { TokenTimes } from '../core/standing.ts'
-import type { Digest } from '../core/token.ts'
-
-/**
- * What the services need from the outside. `store/` implements these; a cache implements `Lookup` around another one.
- * Instants are milliseconds since the Unix epoch. Every method throws when the store cannot be asked; a refusal is data.
- */
-
-/** At once when it is in memory, else a promise. */
-export type Answer<T> = MaybePromise<Sighting<T>>
-
-/** The two questions of the data plane. Each answer is one snapshot. */
-export interface Lookup {
-  findCredential(digest: Digest): Answer<Credential>
-  /** `name` in A-labels, lower case. */
-  findDomain(name: string): Answer<DomainRecord>
-  /** Whether a credential is at hand that is still true. Left out by those that keep none. */
-  holdsCredential?(digest: Digest): boolean
-}
-
-/** Whether this node may decide at all, and on what. Asked synchronously, in the turn in which a decision takes effect. */
-export interface Trust {
-  /** False while it cannot be sure to know every change: then nothing is decided, neither way. */
-  mayDecide(): boolean
-  /** Whether a record is still true, as far as every change that has answered is concerned. */
-  believes(sighting: Sighting<unknown>): boolean
-}
+import type { Holder } from '../../core/authority.ts'
+import type { ProofStatus } from '../../core/challenge.ts'
+import type { AccessLevel, DomainRecord, Grant } from '../../core/grants.ts'
+import type { RateText } from '../../core/rate.ts'
+import type { TokenTimes } from '../../core/standing.ts'
+import type { Digest } from '../../core/token.ts'
 
 /** Who asks for a change, for the audit trail and `created_by`. */
 export interface Actor {
@@ -83,14 +54,6 @@ export interface AccountDomain extends DomainRecord {
   /** Null also where it was not noted. */
   readonly verifiedAt: number | null
 }
-
-/** What the DNS says of the TXT records at a name; none when there is no such name, or it has no such records. */
-export type TxtAnswer =
-  | { readonly known: true; readonly records: readonly string[]; readonly resolver: string }
-  | { readonly known: false; readonly reason: string }
-
-/** `name` in A-labels, absolute, without a trailing dot. Never throws: that the DNS does not answer is data here. */
-export type TxtLookup = (name: string) => Promise<TxtAnswer>
 
 /** What is kept of a freshly minted token. `sealed` is a JWE that only the control plane opens, or null. */
 export interface MintedToken {
@@ -147,7 +110,7 @@ export interface Receipt {
 /** Waits until no node decides on what was before this entry of the log any more, or until that cannot be known. */
 export type Confirm = (epoch: number) => Promise<Receipt>
 
-interface ChangeRequest {
+export interface ChangeRequest {
   readonly actor: Actor
   readonly at: number
 }
@@ -310,202 +273,4 @@ export interface Registry {
     before?: number | undefined
     limit: number
   }): Promise<AuditEvent[]>
-}
-
-/** A credential that was in use before, without its secret. */
-export interface TokenToImport extends Omit<ImportedCredential, 'bearerToken'> {
-  /** Where it stands in its file. */
-  readonly line: number
-  readonly sealed: string | null
-}
-
-/** What became of a credential that was to be imported. Only with `imported` anything was changed. */
-export type ImportOutcome =
-  /** Without an id in a trial. */
-  | { readonly status: 'imported'; readonly tokenId: number | undefined }
-  | { readonly status: 'already-there'; readonly tokenId: number | undefined }
-  /** It is there with other permissions, or another expiry, and stays as it is. */
-  | { readonly status: 'different'; readonly tokenId: number | undefined }
-  | { readonly status: 'no-such-domain'; readonly domain: string }
-  | { readonly status: 'of-another-account' }
-  /** It was a token here, and was deleted or has ended: that is final. */
-  | { readonly status: 'ended' }
-
-/** Credentials of another program. Nodes are told at the end, once. */
-export interface ImportRegistry {
-  /**
-   * One short transaction with its audit row; an outcome for each, in order. A repeated call finds what the first has made.
-   * A trial only says what would become of them.
-   */
-  importTokens(
-    request: ChangeRequest & {
-      accountId: number
-      tokens: readonly TokenToImport[]
-      source: string
-      trial: boolean
-    },
-  ): Promise<Change<readonly ImportOutcome[]>>
-  /** Ends an import by the entry of the revocation log with which nodes forget that they did not know these tokens. */
-  announceImport(request: { at: number }): Promise<number>
-}
-
-/** How often a token may call. */
-export interface RateLimit {
-  /**
-   * Counts one call; `own` is the token's own rate, null for none, undefined for the usual one. `waitMs` is 0 when it may be
-   * served, else when the next one may be. Undefined when nothing is counted.
-   */
-  take(
-    tokenId: number,
-    own: Rate | null | undefined,
-  ): { readonly limit: number; readonly remaining: number; readonly waitMs: number } | undefined
-}
-
-/** How often clients may fail to authenticate. Never throws: who cannot be counted is not limited. */
-export interface AuthFailures {
-  /** 0 while this client may fail; else for how long its budget is spent. */
-  waitMs(remoteAddress: string): number
-  /** Counts a failure; answers how many this client has had in this window. */
-  add(remoteAddress: string): number
-}
-
-/** Lets few in at a time; the others wait in a line that is short. */
-export interface Turnstile {
-  /** Undefined, at once, when the line is full. */
-  pass<T>(work: () => MaybePromise<T>): Promise<T> | undefined
-}
-
-/** How many may be there at once, by key. */
-export interface Seats {
-  /** Undefined when all are taken; else how to give it back, where a second call does nothing. */
-  take(key: string): (() => void) | undefined
-}
-
-/** Memory for bodies that are being read or forwarded. */
-export interface BodyMemory {
-  /** Bytes, of all accounts. */
-  held(): number
-  open(accountId: number): {
-    /** False when there is no room for so many bytes more. */
-    take(bytes: number): boolean
-    /** Gives everything back. */
-    release(): void
-  }
-}
-
-/** A value that only holders of the seal key can read. */
-export interface SealedSecret {
-  readonly id: string
-  readonly kind: 'signing-key'
-  readonly createdAt: number
-  /** After this instant it is no longer used for anything; null while it is the current one. */
-  readonly retiredAt: number | null
-  /** A compact JWE (RFC 7516). */
-  readonly sealed: string
-}
-
-export interface SecretStore {
-  /** Newest first. */
-  listSecrets(kind: SealedSecret['kind']): Promise<SealedSecret[]>
-  /**
-   * Makes this the current secret of its kind and retires the one before at `retirePreviousAt`. With `onlyIfNone` it
-   * does nothing when a current one exists: two nodes that start at once agree on one. Answers whether it was stored.
-   */
-  putSecret(
-    secret: Omit<SealedSecret, 'retiredAt'>,
-    how: { retirePreviousAt: number; onlyIfNone: boolean; actor: Actor },
-  ): Promise<boolean>
-}
-
-/** What the upstream is told about the message it is handed: signed, so that it needs no call back to the gate. */
-export interface AssertionSigner {
-  /**
-   * A compact JWS (RFC 7515) for the header `Postern-Assertion`, reused for its token while fresh. At once, unless the key has
-   * to be read.
-   * `audience` is the upstream; `senders` the domains (A-labels) it may send as, as decided.
-   */
-  sign(request: {
-    readonly audience: string
-    readonly principal: Principal
-    readonly senders: readonly string[]
-    readonly protocol: 'http' | 'smtp'
-  }): MaybePromise<string>
-}
-
-/** What was read of the revocation log in one statement. */
-export interface LogReading extends Moment {
-  /** Epochs up to here may be missing among the entries. */
-  readonly completeFrom: number
-  /** In order; at least those after what was asked for, as far as they are complete. */
-  readonly entries: readonly { readonly epoch: number; readonly keys: readonly string[] }[]
-  /** The node's own renewal, as far as this snapshot shows it; null if it has no row. */
-  readonly renewal: number | null
-  /** The database's clock. */
-  readonly at: number
-}
-
-/** A node as the waiting change sees it. */
-export interface NodeRow {
-  readonly incarnation: string
-  readonly renewal: number
-  /** By the node's clock. After a promotion the numbers of lost renewals are given again, but not their instants. */
-  readonly renewedAt: number
-  readonly appliedEpoch: number
-  /** How long it may decide after a renewal. */
-  readonly holdMs: number
-}
-
-/** A node as people see it; instants are the node's own, and nobody decides by them. */
-export interface ListedNode extends NodeRow {
-  readonly name: string
-  readonly startedAt: number
-  /** It was waited out, and can only come back under another name. */
-  readonly fenced: boolean
-}
-
-/**
- * The fleet's share of the store: leases and acknowledgements. Each method is one committed transaction on the primary;
- * the order in which they are called is the protocol.
- */
-export interface FleetRegistry {
-  /** Writes the row of a new incarnation, whose lease is still to come. */
-  addNode(node: {
-    readonly incarnation: string
-    readonly name: string
-    readonly holdMs: number
-    readonly at: number
-  }): Promise<void>
-  /** Tells that the node lives and what it has applied. Undefined when it has no row any more, or was fenced. */
-  renewNode(node: {
-    readonly incarnation: string
-    readonly applied: Moment | undefined
-    readonly at: number
-  }): Promise<number | undefined>
-  /** The log after `after`, the clock and the node's own row, in one snapshot. */
-  readLog(node: { readonly incarnation: string; readonly after: number }): Promise<LogReading>
-  acknowledge(node: { readonly incarnation: string; readonly applied: Moment }): Promise<void>
-  removeNode(node: { readonly incarnation: string; readonly renewal?: number }): Promise<void>
-  /** The nodes that are not fenced, and the log's own moment. `eraAgeMs`: since the era began. */
-  readNodes(): Promise<{
-    readonly moment: Moment
-    readonly eraAgeMs: number
-    readonly nodes: readonly NodeRow[]
-  }>
-  /** Every node that has a row, fenced or not, as people and the janitor see it. */
-  listNodes(): Promise<readonly ListedNode[]>
-  /** What becomes of these: those that are missing are gone. */
-  readAcknowledgements(incarnations: readonly string[]): Promise<ReadonlyMap<string, number>>
-  /** Shuts out a node that was waited out, unless it has renewed since. */
-  fenceNode(node: Pick<NodeRow, 'incarnation' | 'renewal' | 'renewedAt'>): Promise<void>
-  /** Forgets log entries and tombstones from before these instants. */
-  pruneLog(before: { readonly entries: number; readonly tombstones: number }): Promise<void>
-  /** Calls `listener` soon after the log has grown; may miss some, may call for nothing. Answers how to stop it. */
-  watchLog(listener: () => void): () => void
-  /**
-   * Begins a new era by hand: after an older copy of the database was restored, which the database itself does not show.
-   * Every node forgets what it knows, and changes wait until no lease of the old era can run.
-   */
-  beginEra(request: ChangeRequest): Promise<Moment>
-  /** The database's clock, milliseconds since the Unix epoch. */
-  readClock(): Promise<number>
 }
