@@ -100,12 +100,20 @@ export async function startPostgres({
     server = undefined
   }
 
-  /** The server and every process that it made for a connection. */
-  function signalAll(signal: NodeJS.Signals) {
+  /** The server and every process that it made. It stands still first and longest: meanwhile it makes none, and none is gone. */
+  function pause() {
     const pid = server?.pid
     if (pid === undefined) return
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
-    for (const child of [pid, ...children.filter(Boolean).map(Number)]) process.kill(child, signal)
+    process.kill(pid, 'SIGSTOP')
+    while (!/^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) {}
+    for (const child of childrenOf(pid)) process.kill(child, 'SIGSTOP')
+  }
+
+  function resume() {
+    const pid = server?.pid
+    if (pid === undefined) return
+    for (const child of childrenOf(pid)) process.kill(child, 'SIGCONT')
+    process.kill(pid, 'SIGCONT')
   }
 
   await start().catch(async () => {
@@ -124,8 +132,8 @@ export async function startPostgres({
       await client.end()
       return url(name)
     },
-    pause: () => signalAll('SIGSTOP'),
-    resume: () => signalAll('SIGCONT'),
+    pause,
+    resume,
     kill: async () => {
       // SIGQUIT: the server ends all its processes at once and recovers at the next start.
       await end('SIGQUIT')
@@ -191,4 +199,9 @@ function serverUser(): { uid: number; gid: number } | Record<string, never> {
     users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
   if (user === undefined) throw new Error('there is no unprivileged user to run PostgreSQL as')
   return { uid: Number(user[2]), gid: Number(user[3]) }
+}
+
+function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return children.split(' ').filter(Boolean).map(Number)
 }
