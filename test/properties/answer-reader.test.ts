@@ -275,8 +275,10 @@ function withoutContinue(bytes: string): string {
   return others + bytes.slice(interims.length)
 }
 
-/** RFC 9112 §5: it is no part of a value. undici leaves tabs at its end. */
+/** RFC 9112 §5: it is no part of a value. undici leaves tabs at its end, and gives up at one behind a length. */
 const withoutOws = (value: string) => value.replace(/^[\t ]+|[\t ]+$/g, '')
+const withoutOwsBehindLength = (bytes: string) =>
+  bytes.replace(/^(content-length:[\t ]*\d+)[\t ]+(?=\r$)/gim, '$1')
 
 /** RFC 9110 §6.5.1: a field there says nothing of the content. We drop it, and undici gives up. */
 const framingInTrailer =
@@ -290,7 +292,7 @@ guarantee(
     const told = tellAnswer([bytes], { method: asked.method, closes: true })
     if (!told.isWhole || framingInTrailer.test(asked.bytes)) return
     const pieces = cut(
-      Buffer.from(withoutContinue(asked.bytes), 'latin1'),
+      Buffer.from(withoutOwsBehindLength(withoutContinue(asked.bytes)), 'latin1'),
       asked.places.slice(0, 4),
     )
     const theirs = await inTime(askUndici(asked.method, pieces), 'undici')
