@@ -18,8 +18,9 @@ export interface Arguments {
 export const usage = `npm run bench -- [workload …] [--quick] [--rounds N] [--subjects NAME,…]
                     [--json FILE] [--report FOLDER] [--from FILE]
 
-  instructions       is run only when it is named: half an hour under QEMU
-  --quick            everything in about three minutes; without it, well under an hour
+  workload           check, http, smtp, attachment, revocation, fleet, stampede, flood, workers, scale: all of them;
+                     instructions only when it is named: half an hour under QEMU
+  --quick            everything in about five minutes; without it, well under an hour
   --rounds N         how often each subject is measured
   --subjects NAME,…  only subjects with this in their name; floors are always there
   --json FILE        every figure, for other programs
@@ -45,7 +46,7 @@ export function parseArguments(
       json: { type: 'string' },
       report: { type: 'string', default: 'data/benchmarks' },
       from: { type: 'string' },
-      help: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   })
   const unknown = positionals.filter((name) => !known.includes(name))

@@ -1,6 +1,6 @@
 import { describeMachine, type Machine, watchOthers } from './machine.ts'
 import type { Plan } from './plan.ts'
-import { createCrew } from './processes/crew.ts'
+import { createCrew, unlessInterrupted } from './processes/crew.ts'
 import type { Subject } from './subjects/subject.ts'
 import type { Findings, Workload } from './workload.ts'
 
@@ -36,7 +36,10 @@ export async function runBenchmark(options: BenchmarkOptions): Promise<Result> {
   const startedAt = new Date()
   const began = performance.now()
   const sections: Section[] = []
-  for (const workload of options.workloads) sections.push(await runWorkload(workload, options))
+  for (const workload of options.workloads) {
+    sections.push(await runWorkload(workload, options))
+    await unlessInterrupted()
+  }
   return {
     startedAt: startedAt.toISOString(),
     seconds: secondsSince(began),
@@ -59,6 +62,7 @@ async function runWorkload(
     const findings = await run({ plan, crew, progress, isWanted })
     return { ...end(), findings }
   } catch (error) {
+    await unlessInterrupted()
     const failure = error instanceof Error ? error.message : String(error)
     progress(`FAILED: ${failure}\n${crew.lastWords()}`)
     return { ...end(), failure }

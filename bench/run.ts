@@ -4,6 +4,8 @@ import { type Arguments, parseArguments, usage } from './arguments.ts'
 import { type Result, runBenchmark } from './benchmark.ts'
 import { plans } from './plan.ts'
 import { writeReport } from './report/report.ts'
+import type { Subject } from './subjects/subject.ts'
+import type { Workload } from './workload.ts'
 import { workloads } from './workloads/index.ts'
 
 /** `npm run bench`: see `usage`. Ends with 1 when a workload failed, 2 when it was asked for what cannot be. */
@@ -24,6 +26,12 @@ function prepare(): Arguments {
     workloads.filter(({ isOnRequest }) => isOnRequest !== true).map(({ name }) => name),
   )
   if (asked.help) return asked
+  const there = chosen(asked).flatMap(({ subjects = [] }) => subjects)
+  const strange = asked.subjects.find((part) => !there.some((subject) => isIn(subject, part)))
+  if (strange !== undefined) {
+    const names = [...new Set(there.map(({ name }) => name))].join(', ') || 'none to choose from'
+    throw new Error(`no subject has ${strange} in its name; there are ${names}`)
+  }
   if (asked.from === undefined && process.platform !== 'linux') {
     throw new Error('CPU times are read from /proc: the benchmark runs on Linux')
   }
@@ -34,20 +42,34 @@ function prepare(): Arguments {
 }
 
 function readResult(file: string): Result {
-  const result: Result = JSON.parse(readFileSync(file, 'utf8'))
-  if (!Array.isArray(result.sections)) throw new Error(`${file} is not what --json writes`)
-  return result
+  const text = readFileSync(file, 'utf8')
+  try {
+    const result: Result = JSON.parse(text)
+    if (Array.isArray(result.sections)) return result
+  } catch {
+    // Said below.
+  }
+  throw new Error(`${file} is not what --json writes`)
 }
 
-async function measure({ plan: name, rounds, subjects, workloads: names }: Arguments) {
+function isIn(subject: Subject, part: string): boolean {
+  return subject.name.toLowerCase().includes(part.toLowerCase())
+}
+
+function chosen({ workloads: names }: Arguments): readonly Workload[] {
+  return workloads.filter(({ name }) => names.includes(name))
+}
+
+async function measure(asked: Arguments) {
+  const { plan: name, rounds, subjects } = asked
   const plan = plans[name]
   return runBenchmark({
     plan: { ...plan, rounds: rounds ?? plan.rounds },
-    workloads: workloads.filter((workload) => names.includes(workload.name)),
+    workloads: chosen(asked),
     isWanted: (subject) =>
       subjects.length === 0 ||
       subject.kind === 'floor' ||
-      subjects.some((part) => subject.name.includes(part)),
+      subjects.some((part) => isIn(subject, part)),
     onProgress: show,
   })
 }

@@ -12,6 +12,8 @@ export interface Workload {
   readonly isOnRequest?: true
   /** What is measured, and how, in a few sentences. */
   readonly about: string
+  /** Who takes part, where one may choose among them. */
+  readonly subjects?: readonly Subject[]
   run(bench: Bench): Promise<Findings>
 }
 

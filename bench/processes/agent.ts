@@ -86,7 +86,8 @@ export function serveAgent(calls: AgentCalls) {
     } catch (error) {
       reply = { id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }
     }
-    process.send?.(reply)
+    // The harness may be gone by now.
+    process.send?.(reply, () => {})
   })
   process.on('disconnect', () => process.exit())
 }

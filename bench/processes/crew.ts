@@ -10,7 +10,7 @@ import {
   rmSync,
 } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Agent, type AgentCalls, type AgentOptions, startAgent } from './agent.ts'
@@ -63,12 +63,19 @@ const crews = new Set<Crew>()
 let isEnding = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, async () => {
+    const status = 128 + constants.signals[signal]
     // Who asks twice does not want to wait.
-    if (isEnding) process.exit(1)
+    if (isEnding) process.exit(status)
     isEnding = true
+    console.error('interrupted: no report is written')
     await Promise.allSettled([...crews].map((crew) => crew.end()))
-    process.exit(1)
+    process.exit(status)
   })
+}
+
+/** Does not come back when a signal is ending the run: what that broke is no finding. */
+export async function unlessInterrupted(): Promise<void> {
+  if (isEnding) await new Promise<never>(() => {})
 }
 
 export function createCrew(): Crew {

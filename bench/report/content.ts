@@ -42,7 +42,7 @@ export function headerOf({ machine, plan, startedAt, seconds, sections }: Result
   return [
     `${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}; ${machine.system}, ${machine.kernel}.`,
     `Postern ${machine.postern}${machine.commit === undefined ? '' : ` (${machine.commit})`} on Node ${machine.node}.`,
-    `${plan.name} run of ${startedAt.slice(0, 16).replace('T', ' ')} UTC, ${plan.rounds} rounds, ${Math.ceil(seconds / 60)} minutes.`,
+    `Run of ${startedAt.slice(0, 16).replace('T', ' ')} UTC, in the ${plan.name} form: ${counted(plan.rounds, 'round')}, ${counted(Math.ceil(seconds / 60), 'minute')}.`,
     others < noise
       ? 'Nobody else used the machine.'
       : `The machine was shared: others kept ${others.toFixed(1)} of its ${machine.cores} cores busy on average. ` +
@@ -50,12 +50,16 @@ export function headerOf({ machine, plan, startedAt, seconds, sections }: Result
   ]
 }
 
-/** How busy the machine was when each round began, the loader and the subjects themselves included. */
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
+/** How busy the machine was when each round began. */
 export function loadsOf({ findings }: Section): string[] {
   const loads = new Map(findings?.samples.map(({ round, loadAverage }) => [round, loadAverage]))
   if (loads.size === 0) return []
   const shown = [...loads.values()].map((load) => load.toFixed(1))
-  return [`Load average before each round: ${shown.join(', ')}.`]
+  return [`Load average before each round, the benchmark itself included: ${shown.join(', ')}.`]
 }
 
 export const howToRead = [
@@ -68,7 +72,7 @@ export const howToRead = [
 ]
 
 export const howToReproduce = [
-  'bench/peers/install.sh           # what Debian and npm have of the others',
+  'npm run bench:peers              # what Debian and npm have of the others',
   'npm run bench                    # all of it, well under an hour',
   'npm run bench -- http smtp --quick',
 ]

@@ -16,8 +16,10 @@ export function renderHtml(result: Result): string {
   table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
   caption { text-align: left; font-weight: 600; padding: .3rem 0 }
   th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; vertical-align: top }
-  th, td:not(:last-child) { white-space: nowrap }
-  svg { max-width: 100%; height: auto; display: block; margin: 1.5rem 0 }
+  th, td:first-child { white-space: nowrap }
+  td.figure { white-space: nowrap }
+  pre, .chart { overflow-x: auto }
+  svg { max-width: 100%; min-width: 600px; height: auto; display: block; margin: 1.5rem 0 }
   .failure { color: #cf222e; font-weight: 600 }
 </style>
 <h1>Benchmarks</h1>
@@ -36,7 +38,7 @@ function renderSection(section: Section): string {
     `<h2 id="${name}">${name}</h2>`,
     paragraphs([about]),
     failure === undefined ? '' : `<p class="failure">Failed: ${escapeHtml(failure)}</p>`,
-    ...drawingsOf(section).map(({ svg }) => svg),
+    ...drawingsOf(section).map(({ svg }) => `<div class="chart">${svg}</div>`),
     ...tables.map(renderTable),
     subjects.length === 0
       ? ''
@@ -51,8 +53,10 @@ function renderSection(section: Section): string {
 }
 
 function renderTable({ title, columns, rows }: Table): string {
+  const cell = (tag: 'th' | 'td', text: string) =>
+    `<${tag}${/^[\d–]/.test(text) ? ' class="figure"' : ''}>${escapeHtml(text)}</${tag}>`
   const cells = (tag: 'th' | 'td', row: readonly string[]) =>
-    `<tr>${row.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`
+    `<tr>${row.map((text) => cell(tag, text)).join('')}</tr>`
   return `<table><caption>${escapeHtml(title)}</caption>
 <thead>${cells('th', columns)}</thead>
 <tbody>${rows.map((row) => cells('td', row)).join('\n')}</tbody></table>`

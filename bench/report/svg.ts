@@ -47,7 +47,7 @@ function rulesOf({ text, muted, line, bars, curves }: Colours): string {
 
 const style = `
   text { font: 13px system-ui, sans-serif } .muted { font-size: 12px } .strong, .title { font-weight: 600 }
-  path { fill: none } .curve { stroke-width: 1.5 } .thick { stroke-width: 3 } .dashed { stroke-dasharray: 7 4 }
+  path { fill: none } .curve { stroke-width: 1.5 } .thick { stroke-width: 3 } .dashed { stroke-dasharray: 7 4 } .dotted { stroke-dasharray: 1 4 }
   ${rulesOf(light)}
   @media (prefers-color-scheme: dark) {
   ${rulesOf(dark)}
@@ -153,13 +153,16 @@ export function drawCurves({ title, series }: CurveChart): string {
   ])
 }
 
-/** Among peers Postern is thick and the floor grey, and the second of each dashed; by themselves all are told by colour. */
+/**
+ * Among others Postern is thick and the floor grey, the second of each dashed, and all behind that dotted; by themselves all are told
+ * by colour.
+ */
 function looksOf(series: CurveChart['series']): string[] {
-  const peers = series.filter(({ kind }) => kind === 'peer')
+  const isMixed = new Set(series.map(({ kind }) => kind)).size > 1
   return series.map((curve, i) => {
-    if (peers.length === 0) return `c${i % light.curves.length}`
-    if (curve.kind === 'peer') return `c${2 + (peers.indexOf(curve) % (light.curves.length - 2))}`
-    const isFirst = series.findIndex(({ kind }) => kind === curve.kind) === i
-    return `${curve.kind === 'postern' ? 'c0 thick' : 'c1'}${isFirst ? '' : ' dashed'}`
+    if (!isMixed) return `c${i % light.curves.length}`
+    const alike = series.filter(({ kind }) => kind === curve.kind).indexOf(curve)
+    if (curve.kind === 'peer') return `c${2 + (alike % (light.curves.length - 2))}`
+    return `${curve.kind === 'postern' ? 'c0 thick' : 'c1'}${['', ' dashed'][alike] ?? ' dotted'}`
   })
 }

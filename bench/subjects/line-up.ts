@@ -3,7 +3,7 @@ import type { SmtpUpstreamAgent } from '../load/smtp-upstream.ts'
 import type { Agent } from '../processes/agent.ts'
 import type { Bench, Findings } from '../workload.ts'
 import type { Fixture } from './fixture.ts'
-import type { RunningSubject, Subject } from './subject.ts'
+import { describeChecks, type RunningSubject, type Subject } from './subject.ts'
 
 /** A subject that is up, with what it was started from. */
 export interface Contender extends RunningSubject {
@@ -59,7 +59,7 @@ function describe(contenders: readonly Contender[], missing: Findings['missing']
       name,
       about,
       version: version(),
-      checks: `${checks.token ? 'yes' : 'no'} / ${checks.sender ? 'yes' : 'no'}`,
+      checks: describeChecks(checks),
     })),
     missing,
   }

@@ -249,7 +249,7 @@ const haraka: Subject = {
   kind: 'peer',
   about:
     'AUTH from a file in memory, envelope sender held against the login, smtp_forward to the relay',
-  checks: { token: true, sender: true },
+  checks: { token: true, sender: 'envelope' },
   missing: () => missingPackage('Haraka'),
   version: () => packageVersion('Haraka'),
   async start({ crew, fixture, smtpUpstream }) {
@@ -273,7 +273,7 @@ const postfix: Subject = {
   name: 'Postfix + Dovecot',
   kind: 'peer',
   about: 'AUTH by Dovecot, envelope sender held against the login, before-queue proxy to the relay',
-  checks: { token: true, sender: true },
+  checks: { token: true, sender: 'envelope' },
   missing: () =>
     process.getuid?.() === 0
       ? missingProgram('postfix', 'dovecot')

@@ -145,10 +145,17 @@ export const posternHttpQuiet = createPosternSubject({
 })
 
 export const posternHttpLimited = createPosternSubject({
-  name: 'Postern, limits on',
-  about: 'the same, but failed authentications are limited, as they are by default',
+  name: 'Postern',
+  about: `postern serve on SQLite, as it comes: ${everything}, failed authentications limited, log into a file`,
   edge: 'http',
   settings: { POSTERN_AUTH_FAILURE_LIMIT: undefined },
+})
+
+export const posternHttpUnlimited = createPosternSubject({
+  name: 'Postern, limits off',
+  about:
+    'the same, but a client may fail as often as it likes: as if the flood came from everywhere',
+  edge: 'http',
 })
 
 export const posternHttpProbed = createPosternSubject({

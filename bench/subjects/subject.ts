@@ -8,11 +8,21 @@ export interface Subject {
   readonly kind: 'floor' | 'postern' | 'peer'
   /** One sentence: what it is and does, for the report. */
   readonly about: string
-  readonly checks: { readonly token: boolean; readonly sender: boolean }
+  readonly checks: {
+    readonly token: boolean
+    /** `envelope`: that of MAIL alone, and not of the message. */
+    readonly sender: boolean | 'envelope'
+  }
   /** Why it cannot run here; undefined when it can. */
   missing?(): string | undefined
   version(): string
   start(setting: SubjectSetting): Promise<RunningSubject>
+}
+
+/** As `yes / envelope`: token and sender. */
+export function describeChecks({ token, sender }: Subject['checks']): string {
+  const said = (checks: boolean) => (checks ? 'yes' : 'no')
+  return `${said(token)} / ${typeof sender === 'string' ? sender : said(sender)}`
 }
 
 export interface SubjectSetting {

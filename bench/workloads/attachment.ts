@@ -27,16 +27,18 @@ interface Cost extends Saturation {
   readonly pauses: WorstPauses | undefined
 }
 
+const overHttp = [httpFloor, posternHttpProbed, nginxProxy, nginxLua, fastify]
+const overSmtp = [smtpRelayFloor, posternSmtpProbed]
+
 export const attachment: Workload = {
   name: 'attachment',
   about:
     'Messages from 1 KB to 20 MB over HTTP and SMTP. CPU time by megabyte carried, the most memory that the processes held ' +
     '(VmHWM), and the longest time in any round that one turn of the event loop took: by the clock, and by what its own thread worked.',
+  subjects: [...overHttp, ...overSmtp],
 
   async run(bench) {
     const fixture = createFixture({ tokens: 20, domains: 4 })
-    const overHttp = [httpFloor, posternHttpProbed, nginxProxy, nginxLua, fastify]
-    const overSmtp = [smtpRelayFloor, posternSmtpProbed]
     const line = await lineUp(bench, fixture, [...overHttp, ...overSmtp])
     const http = await measureEach(bench, line, 'HTTP', overHttp, httpLoad(bench, line, fixture))
     const smtp = await measureEach(bench, line, 'SMTP', overSmtp, smtpLoad(bench, line, fixture))

@@ -2,9 +2,9 @@ import { createLatencies, type EncodedLatencies } from '../measure/latency.ts'
 import { figuresOf, type Sample } from '../measure/rounds.ts'
 import type { Saturation } from '../measure/saturation.ts'
 import { ratioOf, spreadOf } from '../measure/statistics.ts'
-import { formatRatio, formatSpread, threeDigits } from '../report/format.ts'
-import type { Subject } from '../subjects/subject.ts'
-import type { BarChart, Table } from '../workload.ts'
+import { formatDuration, formatRatio, formatSpread, threeDigits } from '../report/format.ts'
+import { describeChecks, type Subject } from '../subjects/subject.ts'
+import type { BarChart, CurveChart, Table } from '../workload.ts'
 
 /** Bars and a table of what each subject spends on a unit, against each baseline that was there. */
 export function compareCosts({
@@ -33,7 +33,7 @@ export function compareCosts({
   }))
   const rows = subjects.map(({ name, checks }) => [
     name,
-    `${checks.token ? 'yes' : 'no'} / ${checks.sender ? 'yes' : 'no'}`,
+    describeChecks(checks),
     formatSpread(spreadOf(costsOf(name)), unit),
     ...present.map((baseline) => formatRatio(ratioOf(costsOf(name), costsOf(baseline)))),
     threeDigits(spreadOf(figuresOf(samples, name, ({ busyCores }) => busyCores)).median),
@@ -44,6 +44,19 @@ export function compareCosts({
     tables: [
       { title, columns: ['subject', 'token / sender', 'CPU', ...against, 'cores busy'], rows },
     ],
+  }
+}
+
+/** The percentiles that a curve is looked at for. */
+export function tabulate({ title, series }: CurveChart): Table {
+  const percentiles = [50, 99, 99.9]
+  return {
+    title,
+    columns: ['subject', ...percentiles.map((percentile) => `p${percentile}`)],
+    rows: series.map(({ label, latencies }) => {
+      const recorded = createLatencies(latencies)
+      return [label, ...percentiles.map((percentile) => formatDuration(recorded.at(percentile)))]
+    }),
   }
 }
 

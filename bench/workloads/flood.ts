@@ -11,7 +11,7 @@ import { formatBytes, formatDuration, formatSpread, threeDigits } from '../repor
 import { createFixture, tokenPrefix } from '../subjects/fixture.ts'
 import { lineUp } from '../subjects/line-up.ts'
 import { nginxLua } from '../subjects/peers.ts'
-import { posternHttp, posternHttpLimited } from '../subjects/postern.ts'
+import { posternHttpLimited, posternHttpUnlimited } from '../subjects/postern.ts'
 import { createSeededBytes } from '../subjects/seeded.ts'
 import type { Workload } from '../workload.ts'
 import { mergeLatencies } from './compare.ts'
@@ -27,6 +27,8 @@ const steady = 'beside a steady flood'
 const fullSpeed = 'beside a flood at full speed'
 const company = [alone, steady, fullSpeed] as const
 
+const subjects = [posternHttpLimited, posternHttpUnlimited, nginxLua]
+
 export const flood: Workload = {
   name: 'flood',
   about:
@@ -34,10 +36,12 @@ export const flood: Workload = {
     'three times as many, and as many as the subject will answer. All of the good is to be accepted and none of the flood; ' +
     'measured is what the good traffic feels of it, what a refusal costs, and memory.',
 
+  subjects,
+
   async run(bench) {
     const { plan, crew, progress } = bench
     const fixture = createFixture({ tokens: plan.senders, domains: plan.senders / 10 })
-    const line = await lineUp(bench, fixture, [posternHttp, posternHttpLimited, nginxLua])
+    const line = await lineUp(bench, fixture, subjects)
     const bytes = createSeededBytes(7)
     const unknown = Array.from({ length: strangers }, () => ({
       token: mintToken(tokenPrefix, bytes),
@@ -68,6 +72,8 @@ export const flood: Workload = {
         await good.call('open', { port, connections: 32, plans: known })
         await good.call('saturate', { forMs: plan.warmMs })
         await bad.call('open', { port, connections: floodConnections, plans: unknown })
+        // What refuses is to be compiled too.
+        if (beside !== alone) await bad.call('saturate', { forMs: plan.warmMs })
         await line.httpUpstream.call('take', undefined)
         forgetPeakMemory(pids)
         const steadily = { perSecond: perSecond * floodFactor, forMs, isPunctual: false }

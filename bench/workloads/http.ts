@@ -12,23 +12,25 @@ import { type Contender, type LineUp, lineUp } from '../subjects/line-up.ts'
 import { httpPeers } from '../subjects/peers.ts'
 import { posternHttp, posternHttpQuiet } from '../subjects/postern.ts'
 import type { Workload } from '../workload.ts'
-import { compareCosts, mergeLatencies } from './compare.ts'
+import { compareCosts, mergeLatencies, tabulate } from './compare.ts'
 
 const bodyBytes = 1_024
 const connections = 64
 const plansOf = ({ senders }: Fixture) =>
   senders.map(({ token, domain }) => ({ token, fromDomain: domain, bodyBytes }))
 
+const subjects = [httpFloor, posternHttp, posternHttpQuiet, ...httpPeers]
+
 export const http: Workload = {
   name: 'http',
   about:
     'POST of a 1 KB message over 64 keep-alive connections, many tokens in turn. CPU time of all processes of a subject ' +
     'by requests done at saturation; latency under the same steady rate for each, counted from when a request was to begin.',
+  subjects,
 
   async run(bench) {
     const { plan, crew, progress } = bench
     const fixture = createFixture({ tokens: plan.senders, domains: plan.senders / 10 })
-    const subjects = [httpFloor, posternHttp, posternHttpQuiet, ...httpPeers]
     const line = await lineUp(bench, fixture, subjects)
     const loader = crew.agent<HttpLoader>(new URL('../load/http-loader.ts', import.meta.url))
     for (const contender of line.contenders) await expectChecks(contender, line, loader, fixture)
@@ -92,26 +94,27 @@ export async function expectChecks(
 type HttpSample = Sample<Saturation & { readonly latencies: EncodedLatencies }>
 
 function present(samples: readonly HttpSample[], { contenders, notes }: LineUp, rate: number) {
-  const subjects = contenders.map(({ subject }) => subject)
+  const present = contenders.map(({ subject }) => subject)
+  const { bars, tables } = compareCosts({
+    title: 'CPU time for each request',
+    unit: 'µs',
+    subjects: present,
+    samples,
+    baselines: [httpFloor.name, 'nginx auth_request', 'nginx + Lua'],
+  })
+  const latency = {
+    title: `Latency at ${rate} requests a second`,
+    series: present.map(({ name, kind }) => ({
+      label: name,
+      kind,
+      latencies: mergeLatencies(samples, name),
+    })),
+  }
   return {
     ...notes,
-    ...compareCosts({
-      title: 'CPU time for each request',
-      unit: 'µs',
-      subjects,
-      samples,
-      baselines: [httpFloor.name, 'nginx auth_request', 'nginx + Lua'],
-    }),
-    curves: [
-      {
-        title: `Latency at ${rate} requests a second`,
-        series: subjects.map(({ name, kind }) => ({
-          label: name,
-          kind,
-          latencies: mergeLatencies(samples, name),
-        })),
-      },
-    ],
+    bars,
+    curves: [latency],
+    tables: [...tables, tabulate(latency)],
     samples: samples.map(({ value: { latencies: _, ...value }, ...sample }) => ({
       ...sample,
       value,

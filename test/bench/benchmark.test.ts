@@ -1,4 +1,8 @@
-import { expect, test } from 'vitest'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { expect, onTestFinished, test } from 'vitest'
 import { runBenchmark, type Section } from '../../bench/benchmark.ts'
 import { WrongAnswers } from '../../bench/load/counts.ts'
 import { plans } from '../../bench/plan.ts'
@@ -63,6 +67,48 @@ test('a workload that fails says why, ends what it started, and the next one is 
   expect(sections[0]?.failure).toBe('x answered 401')
   expect(sections[1]?.findings?.notes).toEqual(['was run'])
   expect(isAlive(started)).toBe(false)
+})
+
+test('a run that is interrupted leaves nothing, and no report in the place of an earlier one', async () => {
+  const source = `
+    import { once } from 'node:events'
+    import { runBenchmark } from './bench/benchmark.ts'
+    import { plans } from './bench/plan.ts'
+    async function run({ crew }) {
+      const folder = crew.folder('x')
+      const program = crew.program({ command: 'sleep', args: ['1000'], folder })
+      console.log(folder)
+      await once(program.process, 'exit')
+      throw new Error('it was broken off')
+    }
+    const workloads = [{ name: 'x', about: '', run }, { name: 'y', about: '', run }]
+    await runBenchmark({ plan: plans.smoke, workloads, isWanted: () => true, onProgress: console.log })
+    console.log('the report is written')`
+  const run = spawn(process.execPath, ['--input-type=module', '-e', source])
+  onTestFinished(() => void run.kill('SIGKILL'))
+  const [said] = await once(run.stdout, 'data')
+  const folder = String(said).trim()
+  expect(existsSync(folder)).toBe(true)
+  run.kill('SIGINT')
+  const [[status], out, errors] = await Promise.all([
+    once(run, 'exit'),
+    text(run.stdout),
+    text(run.stderr),
+  ])
+  expect({ status, out, errors }).toEqual({
+    ...{ status: 130, out: '', errors: 'interrupted: no report is written\n' },
+  })
+  expect(existsSync(folder)).toBe(false)
+})
+
+test('subjects that nobody is called like are named, with those that there are, before anything is measured', () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, ['bench/run.ts', ...args], { encoding: 'utf8' })
+  const { status, stderr } = run('http', '--subjects', 'postern,nope')
+  expect(status).toBe(2)
+  expect(stderr).toMatch(/^no subject has nope in its name; there are floor: .*, nginx proxy_pass,/)
+  expect(run('check', '--subjects', 'Postern').stderr).toMatch(/^no subject has Postern/)
+  expect(run('-h')).toMatchObject({ status: 0, stderr: '' })
 })
 
 test('a peer that is not installed is named with the reason, and the others are started', async () => {

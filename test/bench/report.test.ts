@@ -6,6 +6,7 @@ import { drawingsOf } from '../../bench/report/content.ts'
 import { threeDigits } from '../../bench/report/format.ts'
 import { renderHtml } from '../../bench/report/html.ts'
 import { renderMarkdown } from '../../bench/report/markdown.ts'
+import { drawCurves } from '../../bench/report/svg.ts'
 
 function resultWith(coresOfOthers = 0): Result {
   const latencies = createLatencies()
@@ -60,7 +61,9 @@ test('a peer that was not there and a workload that failed are said, in both pag
 test('a shared machine is said before any figure', () => {
   expect(renderMarkdown(resultWith(0.7))).toContain('others kept 0.7 of its 2 cores busy')
   expect(renderMarkdown(resultWith(0))).toContain('Nobody else used the machine.')
-  expect(renderMarkdown(resultWith(0))).toContain('Load average before each round: 2.5, 3.5.')
+  expect(renderMarkdown(resultWith(0))).toContain(
+    'Load average before each round, the benchmark itself included: 2.5, 3.5.',
+  )
 })
 
 test('the page needs nothing beside it, and what it shows is escaped', () => {
@@ -83,6 +86,21 @@ test('charts are readable on light and on dark pages, and hold no number that is
   for (const { svg } of drawings) {
     expect(svg).toContain('prefers-color-scheme: dark')
     expect(svg).not.toMatch(/NaN|Infinity|undefined/)
+  }
+})
+
+test('no two curves of a chart look alike, whoever is there', () => {
+  const latencies = createLatencies().encode()
+  const line = (kind: 'floor' | 'postern' | 'peer', i: number) => ({
+    ...{ label: `${kind} ${i}`, kind, latencies },
+  })
+  const floors = [0, 1, 2].map((i) => line('floor', i))
+  const gates = [0, 1].map((i) => line('postern', i))
+  const peers = [0, 1, 2, 3].map((i) => line('peer', i))
+  for (const series of [gates, [...floors, ...gates], [...floors, ...gates, ...peers]]) {
+    const svg = drawCurves({ title: 'x', series })
+    const looks = [...svg.matchAll(/<path class="curve ([^"]+)" d="M\d+ \d+h22"/g)]
+    expect(new Set(looks.map(([, look]) => look)).size).toBe(series.length)
   }
 })
 
