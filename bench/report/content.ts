@@ -44,7 +44,7 @@ export function headerOf({ machine, plan, startedAt, seconds, sections }: Result
     `Postern ${machine.postern}${machine.commit === undefined ? '' : ` (${machine.commit})`} on Node ${machine.node}.`,
     `Run of ${startedAt.slice(0, 16).replace('T', ' ')} UTC, in the ${plan.name} form: ${counted(plan.rounds, 'round')}, ${counted(Math.ceil(seconds / 60), 'minute')}.`,
     others < noise
-      ? 'Nobody else used the machine.'
+      ? 'No other process was busy. What the neighbours of a virtual machine do is not seen.'
       : `The machine was shared: others kept ${others.toFixed(1)} of its ${machine.cores} cores busy on average. ` +
         'Latencies show that, and CPU times somewhat; ratios within a round show it least.',
   ]

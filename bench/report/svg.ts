@@ -82,7 +82,8 @@ export function drawBars({ title, baseline, bars }: BarChart): string {
   const rows = sorted.flatMap(({ label, kind, ratio, figure }, i) => {
     const y = top + i * rowHeight
     const middle = y + rowHeight / 2
-    const end = Math.max(scale(ratio.median), scale(ratio.high)) + 8
+    // Behind the line at 1, which would run through it.
+    const end = Math.max(scale(ratio.median), scale(ratio.high), scale(1)) + 8
     return [
       `<text x="${labelWidth - 8}" y="${middle + 4}" text-anchor="end"${kind === 'postern' ? ' class="strong"' : ''}>${escapeXml(label)}</text>`,
       `<rect class="${kind}" x="${labelWidth}" y="${y + 5}" width="${(scale(ratio.median) - labelWidth).toFixed(1)}" height="${rowHeight - 10}" rx="2"/>`,

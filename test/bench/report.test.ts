@@ -60,7 +60,7 @@ test('a peer that was not there and a workload that failed are said, in both pag
 
 test('a shared machine is said before any figure', () => {
   expect(renderMarkdown(resultWith(0.7))).toContain('others kept 0.7 of its 2 cores busy')
-  expect(renderMarkdown(resultWith(0))).toContain('Nobody else used the machine.')
+  expect(renderMarkdown(resultWith(0))).toContain('No other process was busy.')
   expect(renderMarkdown(resultWith(0))).toContain(
     'Load average before each round, the benchmark itself included: 2.5, 3.5.',
   )
