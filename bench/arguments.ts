@@ -18,8 +18,8 @@ export interface Arguments {
 export const usage = `npm run bench -- [workload …] [--quick] [--rounds N] [--subjects NAME,…]
                     [--json FILE] [--report FOLDER] [--from FILE]
 
-  workload           check, http, smtp, attachment, revocation, fleet, stampede, flood, workers, scale: all of them;
-                     instructions only when it is named: half an hour under QEMU
+  workload           which to run: check, http, smtp, attachment, revocation, fleet, stampede, flood, workers, scale;
+                     without any, all of these. instructions runs only when it is named: half an hour under QEMU
   --quick            everything in about five minutes; without it, well under an hour
   --rounds N         how often each subject is measured
   --subjects NAME,…  only subjects with this in their name; floors are always there

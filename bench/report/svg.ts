@@ -48,6 +48,7 @@ function rulesOf({ text, muted, line, bars, curves }: Colours): string {
 const style = `
   text { font: 13px system-ui, sans-serif } .muted { font-size: 12px } .strong, .title { font-weight: 600 }
   path { fill: none } .curve { stroke-width: 1.5 } .thick { stroke-width: 3 } .dashed { stroke-dasharray: 7 4 } .dotted { stroke-dasharray: 1 4 }
+  .dash-dotted { stroke-dasharray: 9 4 2 4 } .sparse { stroke-dasharray: 2 9 }
   ${rulesOf(light)}
   @media (prefers-color-scheme: dark) {
   ${rulesOf(dark)}
@@ -154,16 +155,15 @@ export function drawCurves({ title, series }: CurveChart): string {
   ])
 }
 
-/**
- * Among others Postern is thick and the floor grey, the second of each dashed, and all behind that dotted; by themselves all are told
- * by colour.
- */
+const dashes = ['', ' dashed', ' dotted', ' dash-dotted', ' sparse']
+
+/** Among others Postern is thick and the floor grey, and those of one kind differ by their dashes; by themselves all are told by colour. */
 function looksOf(series: CurveChart['series']): string[] {
   const isMixed = new Set(series.map(({ kind }) => kind)).size > 1
   return series.map((curve, i) => {
     if (!isMixed) return `c${i % light.curves.length}`
     const alike = series.filter(({ kind }) => kind === curve.kind).indexOf(curve)
     if (curve.kind === 'peer') return `c${2 + (alike % (light.curves.length - 2))}`
-    return `${curve.kind === 'postern' ? 'c0 thick' : 'c1'}${['', ' dashed'][alike] ?? ' dotted'}`
+    return `${curve.kind === 'postern' ? 'c0 thick' : 'c1'}${dashes[alike % dashes.length]}`
   })
 }

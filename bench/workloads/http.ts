@@ -94,17 +94,17 @@ export async function expectChecks(
 type HttpSample = Sample<Saturation & { readonly latencies: EncodedLatencies }>
 
 function present(samples: readonly HttpSample[], { contenders, notes }: LineUp, rate: number) {
-  const present = contenders.map(({ subject }) => subject)
+  const started = contenders.map(({ subject }) => subject)
   const { bars, tables } = compareCosts({
     title: 'CPU time for each request',
     unit: 'µs',
-    subjects: present,
+    subjects: started,
     samples,
     baselines: [httpFloor.name, 'nginx auth_request', 'nginx + Lua'],
   })
   const latency = {
     title: `Latency at ${rate} requests a second`,
-    series: present.map(({ name, kind }) => ({
+    series: started.map(({ name, kind }) => ({
       label: name,
       kind,
       latencies: mergeLatencies(samples, name),

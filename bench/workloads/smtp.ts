@@ -32,8 +32,8 @@ export const smtp: Workload = {
   name: 'smtp',
   about:
     'A 2 KB message over SMTP with AUTH PLAIN and no TLS, one or ten messages on a connection. CPU time of all processes ' +
-    'of a subject by messages taken at saturation; latency of one message with its connection under a steady rate. Postern and ' +
-    'the floors greet after 100 ms, as smtp-server does and as a setting has it, Haraka and Postfix sooner.',
+    'of a subject by messages taken at saturation; latency of one message with its connection under a steady rate. Postern, ' +
+    'as it comes, and the floors greet after 100 ms, as smtp-server does; Haraka and Postfix sooner.',
   subjects,
 
   async run(bench) {

@@ -77,7 +77,7 @@ test('a run that is interrupted leaves nothing, and no report in the place of an
     async function run({ crew }) {
       const folder = crew.folder('x')
       const program = crew.program({ command: 'sleep', args: ['1000'], folder })
-      console.log(folder)
+      console.log(folder, program.pid)
       await once(program.process, 'exit')
       throw new Error('it was broken off')
     }
@@ -87,7 +87,7 @@ test('a run that is interrupted leaves nothing, and no report in the place of an
   const run = spawn(process.execPath, ['--input-type=module', '-e', source])
   onTestFinished(() => void run.kill('SIGKILL'))
   const [said] = await once(run.stdout, 'data')
-  const folder = String(said).trim()
+  const [folder = '', pid] = String(said).trim().split(' ')
   expect(existsSync(folder)).toBe(true)
   run.kill('SIGINT')
   const [[status], out, errors] = await Promise.all([
@@ -99,16 +99,23 @@ test('a run that is interrupted leaves nothing, and no report in the place of an
     ...{ status: 130, out: '', errors: 'interrupted: no report is written\n' },
   })
   expect(existsSync(folder)).toBe(false)
+  expect(isAlive(Number(pid))).toBe(false)
 })
 
-test('subjects that nobody is called like are named, with those that there are, before anything is measured', () => {
-  const run = (...args: string[]) =>
-    spawnSync(process.execPath, ['bench/run.ts', ...args], { encoding: 'utf8' })
-  const { status, stderr } = run('http', '--subjects', 'postern,nope')
+const runBench = (...args: string[]) =>
+  spawnSync(process.execPath, ['bench/run.ts', ...args], { encoding: 'utf8' })
+
+test('an unknown subject is refused before anything is measured, with a list of those there are', () => {
+  const { status, stderr } = runBench('http', '--subjects', 'postern,nope')
   expect(status).toBe(2)
   expect(stderr).toMatch(/^no subject has nope in its name; there are floor: .*, nginx proxy_pass,/)
-  expect(run('check', '--subjects', 'Postern').stderr).toMatch(/^no subject has Postern/)
-  expect(run('-h')).toMatchObject({ status: 0, stderr: '' })
+  expect(runBench('check', '--subjects', 'Postern').stderr).toMatch(/^no subject has Postern/)
+})
+
+test('-h shows the usage', () => {
+  const { status, stdout, stderr } = runBench('-h')
+  expect([status, stderr]).toEqual([0, ''])
+  expect(stdout).toContain('--subjects NAME')
 })
 
 test('a peer that is not installed is named with the reason, and the others are started', async () => {

@@ -95,7 +95,7 @@ test('no two curves of a chart look alike, whoever is there', () => {
     ...{ label: `${kind} ${i}`, kind, latencies },
   })
   const floors = [0, 1, 2].map((i) => line('floor', i))
-  const gates = [0, 1].map((i) => line('postern', i))
+  const gates = [0, 1, 2, 3, 4].map((i) => line('postern', i))
   const peers = [0, 1, 2, 3].map((i) => line('peer', i))
   for (const series of [gates, [...floors, ...gates], [...floors, ...gates, ...peers]]) {
     const svg = drawCurves({ title: 'x', series })

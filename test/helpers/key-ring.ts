@@ -4,7 +4,7 @@ import { createSeal } from '../../src/assertion/seal.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { SealedSecret, SecretStore } from '../../src/service/ports/secrets.ts'
 
-/** A secret store in memory, as the contract in ports.ts has it. */
+/** A secret store in memory, as the contract in ports/secrets.ts has it. */
 export function createMemorySecrets(): SecretStore & { readonly held: SealedSecret[] } {
   const held: SealedSecret[] = []
   return {

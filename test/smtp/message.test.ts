@@ -287,7 +287,7 @@ test('a message that does not come is given up after a while, and nothing of it 
   expect(relay.messages).toEqual([])
 })
 
-test('a refused message that then does not come on leaves a session that goes on', async () => {
+test('a session goes on after a refused message whose rest comes too late', async () => {
   await client.say('MAIL FROM:<a@ok.test>')
   await client.say('RCPT TO:<b@c.test>')
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
