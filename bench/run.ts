@@ -43,13 +43,15 @@ function prepare(): Arguments {
 
 function readResult(file: string): Result {
   const text = readFileSync(file, 'utf8')
+  const strange = `${file} is not what --json writes`
+  let result: Result
   try {
-    const result: Result = JSON.parse(text)
-    if (Array.isArray(result.sections)) return result
-  } catch {
-    // Said below.
+    result = JSON.parse(text)
+  } catch (error) {
+    throw new Error(strange, { cause: error })
   }
-  throw new Error(`${file} is not what --json writes`)
+  if (!Array.isArray(result.sections)) throw new Error(strange)
+  return result
 }
 
 function isIn(subject: Subject, part: string): boolean {

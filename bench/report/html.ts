@@ -16,8 +16,7 @@ export function renderHtml(result: Result): string {
   table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
   caption { text-align: left; font-weight: 600; padding: .3rem 0 }
   th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; vertical-align: top }
-  th, td:first-child { white-space: nowrap }
-  td.figure { white-space: nowrap }
+  th, td:first-child, .figure { white-space: nowrap }
   pre, .chart { overflow-x: auto }
   svg { max-width: 100%; min-width: 600px; height: auto; display: block; margin: 1.5rem 0 }
   .failure { color: #cf222e; font-weight: 600 }

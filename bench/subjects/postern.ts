@@ -133,7 +133,7 @@ const everything = 'token and sender checked, lease, assertion, metrics'
 
 export const posternHttp = createPosternSubject({
   name: 'Postern',
-  about: `postern serve on SQLite, as it comes: ${everything}, and a log line for each decision into a file`,
+  about: `postern serve on SQLite, as it comes but for limits that one loader would meet: ${everything}, and a log line for each decision into a file`,
   edge: 'http',
 })
 
@@ -167,7 +167,7 @@ export const posternHttpProbed = createPosternSubject({
 
 export const posternSmtp = createPosternSubject({
   name: 'Postern',
-  about: `postern serve on SQLite, as it comes: ${everything}, log into a file; relays over pooled connections`,
+  about: `postern serve on SQLite, as it comes but for limits that one loader would meet: ${everything}, log into a file; relays over pooled connections`,
   edge: 'smtp',
 })
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { parseArguments } from '../../bench/arguments.ts'
+import { parseArguments, usage } from '../../bench/arguments.ts'
+import { workloads } from '../../bench/workloads/index.ts'
 
 const known = ['check', 'http', 'smtp']
 
@@ -14,6 +15,10 @@ test('without a name everything is run, in the order of the report', () => {
 test('what is only run on request is run when it is named', () => {
   expect(parseArguments([], known, ['check']).workloads).toEqual(['check'])
   expect(parseArguments(['smtp'], known, ['check']).workloads).toEqual(['smtp'])
+})
+
+test('the usage names every workload', () => {
+  for (const { name } of workloads) expect(usage).toMatch(new RegExp(`\\b${name}\\b`))
 })
 
 test('what is not there is named, with what is', () => {

@@ -105,7 +105,7 @@ export async function startPostgres({
     const pid = server?.pid
     if (pid === undefined) return
     process.kill(pid, 'SIGSTOP')
-    while (!/^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) {}
+    while (!/^State:\t[TZ]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) {}
     for (const child of childrenOf(pid)) process.kill(child, 'SIGSTOP')
   }
 
