@@ -52,6 +52,9 @@ const withoutContent = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 /** Node writes up to 16 KiB of text, head included, without memory of its own: half of it is for the head. */
 const shortEndBytes = 8 * 1024
 
+/** A client that takes nothing for so long holds a connection to the upstream that others wait for. */
+const unreadAnswerMs = 60_000
+
 /** An Email API behind the gate, reached over pooled keep-alive connections. */
 export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpstreamOptions) {
   const { host, address } = readOrigin(origin, ca)
@@ -66,7 +69,7 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
         // It may have left while something else was waited for.
         if (outgoing.destroyed) return resolve('done')
         const { method, body } = request
-        let isFull = false
+        let unread: NodeJS.Timeout | undefined
         const call: UpstreamCall = {
           method,
           head: headOf(request, host, basePath),
@@ -86,8 +89,8 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
 
           data(piece) {
             if (outgoing.write(piece)) return true
-            if (!isFull) outgoing.once('drain', onDrain)
-            isFull = true
+            if (unread === undefined) outgoing.once('drain', onDrain)
+            unread ??= setTimeout(() => outgoing.destroy(), unreadAnswerMs)
             return false
           },
 
@@ -112,10 +115,12 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
         }
 
         function onDrain() {
-          isFull = false
+          clearTimeout(unread)
+          unread = undefined
           call.connection?.resume()
         }
         function onClientGone() {
+          clearTimeout(unread)
           pool.abandon(call)
           resolve('done')
         }

@@ -245,6 +245,55 @@ describe('the client', () => {
     expect(forwarder.broken).toEqual([])
   })
 
+  /** Asks for more than all that lies between takes, and reads nothing until it is told to. */
+  async function startDeafClient() {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const total = 100 * 1024 * 1024
+    const upstream = await startBareUpstream()
+    upstream.answer = (socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`)
+      socket.write(Buffer.alloc(total, 'x'))
+    }
+    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const client = forwarder.open().pause()
+    const isWaitedFor = () => vi.getTimerCount() > 0
+    await until(isWaitedFor)
+    const { forwarded, broken } = forwarder
+    return { client, total, isWaitedFor, upstream, forwarded, broken }
+  }
+
+  test('who reads nothing holds a connection for no longer than a minute', async () => {
+    const { upstream, forwarded, broken } = await startDeafClient()
+    vi.advanceTimersByTime(59_999)
+    await rest()
+    expect(upstream.openCount()).toBe(1)
+    vi.advanceTimersByTime(1)
+    await until(() => upstream.openCount() === 0)
+    expect(forwarded).toEqual(['done'])
+    expect(broken).toEqual([])
+  })
+
+  test('who stops reading again and again, each time for less, gets all of it', async () => {
+    const { client, total, isWaitedFor, forwarded } = await startDeafClient()
+    let received = 0
+    client.on('data', (bytes) => {
+      received += bytes.length
+    })
+    for (let stop = 0; stop < 5; stop++) {
+      vi.advanceTimersByTime(40_000)
+      const wanted = received + total / 10
+      client.resume()
+      await until(() => received > wanted)
+      client.pause()
+      await until(isWaitedFor)
+    }
+    client.resume()
+    await until(() => received > total)
+    await until(() => forwarded.length === 1)
+    expect(isWaitedFor()).toBe(false)
+  })
+
   test('who reads slowly costs no more for an answer in many small chunks', async () => {
     const upstream = await startBareUpstream()
     upstream.answer = (socket) =>
