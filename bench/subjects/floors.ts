@@ -25,7 +25,8 @@ export const httpFloor: Subject = {
 export const smtpFloor: Subject = {
   name: 'floor: smtp-server',
   kind: 'floor',
-  about: 'smtp-server takes any password and drains the message; no checks, no relay, no log',
+  about:
+    'smtp-server takes any password, greets at once and drains the message; no checks, no relay, no log',
   checks: { token: false, sender: false },
   version: nodeVersion,
   async start({ crew }) {
@@ -59,7 +60,7 @@ function createRelayFloor(name: string, by: 'sockets' | 'nodemailer', about: str
 export const smtpRelayFloor = createRelayFloor(
   'floor: smtp-server + relay',
   'sockets',
-  'smtp-server takes any password and hands the message on over kept raw sockets, envelope and DATA in one write; no checks, no log',
+  'smtp-server takes any password, greets at once and hands the message on over kept raw sockets, envelope and DATA in one write; no checks, no log',
 )
 
 export const smtpNodemailerFloor = createRelayFloor(

@@ -56,6 +56,7 @@ export async function startGate(start: GateStart): Promise<RunningGate> {
       POSTERN_TOKEN_RATE: '1000000/10s',
       POSTERN_CONNECTION_LIMIT: 'address:100000,account:100000',
       POSTERN_AUTH_FAILURE_LIMIT: '1000000/10s',
+      POSTERN_SMTP_GREETING_DELAY_MS: '0',
       POSTERN_READY_FILE: readyFile,
       ...start.settings,
     },
@@ -167,7 +168,7 @@ export const posternHttpProbed = createPosternSubject({
 
 export const posternSmtp = createPosternSubject({
   name: 'Postern',
-  about: `postern serve on SQLite, as it comes but for limits that one loader would meet: ${everything}, log into a file; relays over pooled connections`,
+  about: `postern serve on SQLite, as it comes but for limits that one loader would meet, and greeting at once: ${everything}, log into a file; relays over pooled connections`,
   edge: 'smtp',
 })
 

@@ -1,9 +1,10 @@
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import nodemailer from 'nodemailer'
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerEnvelope } from 'smtp-server'
+import type { SMTPServerDataStream, SMTPServerEnvelope } from 'smtp-server'
 import { createDotStuffing } from '../../smtp/dot-stuffing.ts'
 import { createPauseWatch } from '../measure/pauses.ts'
 import { serveAgent } from '../processes/agent.ts'
+import { listenAsFloor } from './smtp-floor-server.ts'
 
 /**
  * A gate that only forwards: smtp-server takes any password, and the client's 250 waits for the relay's. No checks, no log,
@@ -113,16 +114,7 @@ const calls = {
 
   listen({ upstream, by }: { readonly upstream: number; readonly by: 'sockets' | 'nodemailer' }) {
     const relay = by === 'sockets' ? pipelining(upstream) : withNodemailer(upstream)
-    const server = new SMTPServer({
-      allowInsecureAuth: true,
-      disabledCommands: ['STARTTLS'],
-      disableReverseLookup: true,
-      onAuth: (_auth, _session, callback) => callback(null, { user: 'anybody' }),
-      onData: (stream, { envelope }, callback) => relay(envelope, stream, callback),
-    })
-    return new Promise<number>((resolve) =>
-      server.listen(0, '127.0.0.1', () => resolve((server.server.address() as AddressInfo).port)),
-    )
+    return listenAsFloor((stream, { envelope }, callback) => relay(envelope, stream, callback))
   },
 }
 export type SmtpRelayFloor = typeof calls

@@ -15,13 +15,9 @@ import type { Bench, Workload } from '../workload.ts'
 import { compareCosts, mergeLatencies, tabulate } from './compare.ts'
 
 const messageBytes = 2_048
-/** smtp-server greets after 100 ms: to keep a core busy there have to be many sessions at once. */
-const shapes = [
-  { messagesPerSession: 1, sessions: 250 },
-  { messagesPerSession: 10, sessions: 60 },
-]
-/** A process for each session: with more they would only wait for each other. */
-const mostSessionsOfPostfix = 60
+const shapes = [1, 10]
+/** Postfix has a process for each: with more they would only wait for each other. */
+const sessions = 60
 
 const subjects = [
   ...[smtpRelayFloor, posternSmtp, posternSmtpQuiet, smtpFloor, smtpNodemailerFloor],
@@ -32,8 +28,8 @@ export const smtp: Workload = {
   name: 'smtp',
   about:
     'A 2 KB message over SMTP with AUTH PLAIN and no TLS, one or ten messages on a connection. CPU time of all processes ' +
-    'of a subject by messages taken at saturation; latency of one message with its connection under a steady rate. Postern, ' +
-    'as it comes, and the floors greet after 100 ms, as smtp-server does; Haraka and Postfix sooner.',
+    'of a subject by messages taken at saturation; latency of one message with its connection under a steady rate. Postern ' +
+    'and the floors greet at once, as Haraka and Postfix do: they would leave their core idle for the 100 ms that smtp-server waits.',
   subjects,
 
   async run(bench) {
@@ -45,7 +41,7 @@ export const smtp: Workload = {
 
     const load = { bench, line, loader, senders: fixture.senders }
     const costs = []
-    for (const shape of shapes) costs.push(await measureCosts(load, shape))
+    for (const messages of shapes) costs.push(await measureCosts(load, messages))
     const latency = {
       title: `Latency of a message with its connection, ${plan.smtpPerSecond} a second`,
       series: await measureLatencies(load),
@@ -69,19 +65,17 @@ interface Load {
 
 async function measureCosts(
   { bench: { plan, progress }, line, loader, senders }: Load,
-  { messagesPerSession, sessions }: (typeof shapes)[number],
+  messagesPerSession: number,
 ) {
   const samples = await inRounds(plan.rounds, line.contenders, async (contender, round) => {
     const { name, port, pids } = contender
-    const load = { port, sessions: sessionsFor(contender, sessions), messagesPerSession }
+    const load = { port, sessions, messagesPerSession }
     async function saturate(forMs: number): Promise<number> {
       const { counts } = await loader.call('saturate', { ...load, forMs })
       return expectOnly(250, counts, name)
     }
     await prepare(loader, contender, senders)
-    // A message takes several times as long as a request.
-    const { forMs, units } = warmUpOf(plan, round)
-    await warmUp(saturate, { forMs, units: units / 5 })
+    await warmUp(saturate, warmUpOf(plan, round))
     await takeArrived(contender, line)
     const cost = await measureSaturation(pids, () => saturate(plan.measureMs))
     expectSame(cost.units, await takeArrived(contender, line), name)
@@ -134,10 +128,6 @@ export function prepare(
 
 function senderOf({ token, domain }: Sender, user: string): SmtpSender {
   return { user, token, fromDomain: domain }
-}
-
-function sessionsFor({ name }: Contender, sessions: number): number {
-  return name.startsWith('Postfix') ? Math.min(sessions, mostSessionsOfPostfix) : sessions
 }
 
 /** A subject without a relay has counted itself. */
