@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { UpstreamFailure } from './challenge.ts'
 import type { RequestFields } from './headers.ts'
+import { breakOff, watchClient } from './unread-answer.ts'
 import {
   byteLength,
   Superseded,
@@ -52,9 +53,6 @@ const withoutContent = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 /** Node writes up to 16 KiB of text, head included, without memory of its own: half of it is for the head. */
 const shortEndBytes = 8 * 1024
 
-/** A client that takes nothing for so long holds a connection to the upstream that others wait for. */
-const unreadAnswerMs = 60_000
-
 /** An Email API behind the gate, reached over pooled keep-alive connections. */
 export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpstreamOptions) {
   const { host, address } = readOrigin(origin, ca)
@@ -69,7 +67,7 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
         // It may have left while something else was waited for.
         if (outgoing.destroyed) return resolve('done')
         const { method, body } = request
-        let unread: NodeJS.Timeout | undefined
+        let endWatch: (() => void) | undefined
         const call: UpstreamCall = {
           method,
           head: headOf(request, host, basePath),
@@ -89,12 +87,15 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
 
           data(piece) {
             if (outgoing.write(piece)) return true
-            if (unread === undefined) outgoing.once('drain', onDrain)
-            unread ??= setTimeout(() => outgoing.destroy(), unreadAnswerMs)
+            if (endWatch === undefined) {
+              outgoing.once('drain', onDrain)
+              endWatch = watchClient(outgoing)
+            }
             return false
           },
 
           end(last, isTaken) {
+            endWatch?.()
             endWith(outgoing, last)
             if (isTaken) hooks.bodyTaken()
             resolve('done')
@@ -115,12 +116,12 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
         }
 
         function onDrain() {
-          clearTimeout(unread)
-          unread = undefined
+          endWatch?.()
+          endWatch = undefined
           call.connection?.resume()
         }
         function onClientGone() {
-          clearTimeout(unread)
+          endWatch?.()
           pool.abandon(call)
           resolve('done')
         }
@@ -164,14 +165,6 @@ function endWith(outgoing: ServerResponse, last: Buffer | undefined) {
   if (last === undefined) outgoing.end()
   else if (last.length <= shortEndBytes) outgoing.end(last.toString('latin1'), 'latin1')
   else outgoing.end(Buffer.from(last))
-}
-
-/** To a client of HTTP/1.0 the end of the connection is the end of a whole answer (RFC 9112 §6.3): it gets no end. */
-function breakOff(outgoing: ServerResponse) {
-  const { httpVersion, socket } = outgoing.req
-  // Over TLS the end is told by an alert, which is missing then.
-  if (httpVersion === '1.0' && !('encrypted' in socket)) socket.resetAndDestroy()
-  else outgoing.destroy()
 }
 
 /** RFC 9110 §9.3.1. An upstream may take it for a request of its own, which the client has written and nobody checked. */

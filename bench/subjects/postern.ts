@@ -32,7 +32,7 @@ export interface GateStart {
   readonly isProbed?: boolean
 }
 
-/** `postern serve` as an operator starts it: everything on, its log going to a file. */
+/** `postern serve` as an operator starts it, everything on and its log going to a file, but for limits and the greeting's delay. */
 export async function startGate(start: GateStart): Promise<RunningGate> {
   const { crew, name, databaseUrl, httpUpstream, smtpUpstream, isProbed = false } = start
   const folder = crew.folder(name)
@@ -52,11 +52,11 @@ export async function startGate(start: GateStart): Promise<RunningGate> {
       POSTERN_DATABASE_URL: databaseUrl,
       POSTERN_ALLOW_INSECURE_AUTH: 'true',
       POSTERN_SHUTDOWN_TIMEOUT_MS: '500',
+      POSTERN_SMTP_GREETING_DELAY_MS: '0',
       // They are counted, and one loader is as many clients as it likes.
       POSTERN_TOKEN_RATE: '1000000/10s',
       POSTERN_CONNECTION_LIMIT: 'address:100000,account:100000',
       POSTERN_AUTH_FAILURE_LIMIT: '1000000/10s',
-      POSTERN_SMTP_GREETING_DELAY_MS: '0',
       POSTERN_READY_FILE: readyFile,
       ...start.settings,
     },
@@ -174,7 +174,7 @@ export const posternSmtp = createPosternSubject({
 
 export const posternSmtpProbed = createPosternSubject({
   name: 'Postern over SMTP',
-  about: `the same over SMTP; watched for pauses of its event loop`,
+  about: `the same over SMTP, greeting at once; watched for pauses of its event loop`,
   edge: 'smtp',
   isProbed: true,
 })

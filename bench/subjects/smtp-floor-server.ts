@@ -4,13 +4,13 @@ import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 
 /** smtp-server that takes any password, for the floors; answers the port that it listens on. */
-export function listenAsFloor(onData: SMTPServerOptions['onData']): Promise<number> {
+export function listenAsFloor(onData: NonNullable<SMTPServerOptions['onData']>): Promise<number> {
   const server = new PromptServer({
     allowInsecureAuth: true,
     disabledCommands: ['STARTTLS'],
     disableReverseLookup: true,
     onAuth: (_auth, _session, callback) => callback(null, { user: 'anybody' }),
-    ...(onData && { onData }),
+    onData,
   })
   return new Promise((resolve) =>
     server.listen(0, '127.0.0.1', () => resolve((server.server.address() as AddressInfo).port)),
@@ -25,17 +25,15 @@ class PromptServer extends SMTPServer {
     connection.on('error', (error) => this._onError(error))
     connection.on('connect', (client) => this._onClientConnect(client))
     connection.init()
-    connection.connectionReady()
   }
 }
 
 class PromptConnection extends SMTPConnection {
-  #isGreeted = false
-
-  /** smtp-server's own timer comes 100 ms later. */
-  override connectionReady(next?: () => void) {
-    if (this.#isGreeted) return
-    this.#isGreeted = true
-    super.connectionReady(next)
+  override init() {
+    super.init()
+    super.connectionReady()
   }
+
+  /** smtp-server's own timer calls it 100 ms later. */
+  override connectionReady() {}
 }

@@ -20,7 +20,7 @@ import {
 } from '../subjects/postern.ts'
 import type { Subject } from '../subjects/subject.ts'
 import type { BarChart, Bench, Table, Workload } from '../workload.ts'
-import { prepare } from './smtp.ts'
+import { prepare, sessions } from './smtp.ts'
 
 /** Fewer than elsewhere: an assertion is signed for each once in a while, and that comes sooner than so many requests. */
 const tokens = 50
@@ -99,7 +99,7 @@ function smtpLoad({ crew }: Bench, { senders }: Fixture, messagesPerSession: num
     title: `Instructions for each message, ${messagesPerSession} on a connection`,
     open: (contender) => prepare(loader, contender, senders),
     async run({ name, port }, forMs) {
-      const load = { port, sessions: 60, messagesPerSession, forMs }
+      const load = { port, sessions, messagesPerSession, forMs }
       return expectOnly(250, (await loader.call('saturate', load)).counts, name)
     },
   }

@@ -15,9 +15,9 @@ import type { Bench, Workload } from '../workload.ts'
 import { compareCosts, mergeLatencies, tabulate } from './compare.ts'
 
 const messageBytes = 2_048
-const shapes = [1, 10]
-/** Postfix has a process for each: with more they would only wait for each other. */
-const sessions = 60
+const perSession = [1, 10]
+/** At once. Postfix has a process for each: more would only wait for each other. */
+export const sessions = 60
 
 const subjects = [
   ...[smtpRelayFloor, posternSmtp, posternSmtpQuiet, smtpFloor, smtpNodemailerFloor],
@@ -29,7 +29,7 @@ export const smtp: Workload = {
   about:
     'A 2 KB message over SMTP with AUTH PLAIN and no TLS, one or ten messages on a connection. CPU time of all processes ' +
     'of a subject by messages taken at saturation; latency of one message with its connection under a steady rate. Postern ' +
-    'and the floors greet at once, as Haraka and Postfix do: they would leave their core idle for the 100 ms that smtp-server waits.',
+    'and the floors greet at once, as Haraka and Postfix do: while smtp-server waits its 100 ms, a core would be idle.',
   subjects,
 
   async run(bench) {
@@ -41,7 +41,7 @@ export const smtp: Workload = {
 
     const load = { bench, line, loader, senders: fixture.senders }
     const costs = []
-    for (const messages of shapes) costs.push(await measureCosts(load, messages))
+    for (const messages of perSession) costs.push(await measureCosts(load, messages))
     const latency = {
       title: `Latency of a message with its connection, ${plan.smtpPerSecond} a second`,
       series: await measureLatencies(load),

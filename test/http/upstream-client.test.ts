@@ -54,10 +54,10 @@ async function startForwarder(origin: string, more: { ca?: string } = {}) {
   })
   const { port } = server.address() as AddressInfo
   /** A client that reads nothing beyond what comes before it is paused. */
-  function open(path = '/') {
+  function open(path = '/', version = '1.1') {
     const socket = connect(port, '127.0.0.1')
     socket.on('error', () => {})
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    socket.write(`GET ${path} HTTP/${version}\r\nHost: a\r\n\r\n`)
     return socket
   }
   return {
@@ -245,22 +245,41 @@ describe('the client', () => {
     expect(forwarder.broken).toEqual([])
   })
 
-  /** Asks for more than all that lies between takes, and reads nothing until it is told to. */
-  async function startDeafClient() {
+  test('whose answer is broken off while it waits behind another gets that one, and the end', async () => {
+    const upstream = await startBareUpstream()
+    let first: Socket | undefined
+    upstream.answer = (socket, { head }) => {
+      if (head.startsWith('GET /first')) first = socket
+      else socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
+    }
+    const { url, broken } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const ask = (path: string) => `GET /${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    const asked = rawHttp(url, ask('first') + ask('second'), { answers: 2 })
+    await until(() => first !== undefined && broken.length === 1)
+    first?.write(goodAnswer)
+    expect(await asked).toMatchObject([{ status: 200, body: '{}' }])
+  })
+
+  /** Time for clients is over when the test says so. */
+  function holdPatience() {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
+    return { isWaiting: () => vi.getTimerCount() > 0 }
+  }
+
+  /** Asks for more than all that lies between takes, and reads nothing until it is told to. */
+  async function startDeafClient(version?: '1.0') {
+    const { isWaiting } = holdPatience()
     const total = 100 * 1024 * 1024
     const upstream = await startBareUpstream()
     upstream.answer = (socket) => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`)
       socket.write(Buffer.alloc(total, 'x'))
     }
-    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const client = forwarder.open().pause()
-    const isWaitedFor = () => vi.getTimerCount() > 0
-    await until(isWaitedFor)
-    const { forwarded, broken } = forwarder
-    return { client, total, isWaitedFor, upstream, forwarded, broken }
+    const { open, forwarded, broken } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const client = open('/', version).pause()
+    await until(isWaiting)
+    return { client, total, isWaiting, upstream, forwarded, broken }
   }
 
   test('who reads nothing holds a connection for no longer than a minute', async () => {
@@ -274,8 +293,23 @@ describe('the client', () => {
     expect(broken).toEqual([])
   })
 
+  test('who leaves without having read is watched no more', async () => {
+    const { client, upstream, isWaiting } = await startDeafClient()
+    client.destroy()
+    await until(() => upstream.openCount() === 0)
+    expect(isWaiting()).toBe(false)
+  })
+
+  test('who is cut off so, and takes an end for the end of an answer, gets none', async () => {
+    const { client } = await startDeafClient('1.0')
+    const error = new Promise((resolve) => client.once('error', resolve))
+    vi.advanceTimersByTime(60_000)
+    client.resume()
+    expect(await error).toMatchObject({ code: 'ECONNRESET' })
+  })
+
   test('who stops reading again and again, each time for less, gets all of it', async () => {
-    const { client, total, isWaitedFor, forwarded } = await startDeafClient()
+    const { client, total, isWaiting, forwarded } = await startDeafClient()
     let received = 0
     client.on('data', (bytes) => {
       received += bytes.length
@@ -286,12 +320,88 @@ describe('the client', () => {
       client.resume()
       await until(() => received > wanted)
       client.pause()
-      await until(isWaitedFor)
+      await until(isWaiting)
     }
     client.resume()
     await until(() => received > total)
     await until(() => forwarded.length === 1)
-    expect(isWaitedFor()).toBe(false)
+    expect(isWaiting()).toBe(false)
+  })
+
+  /** Two requests on one connection, of which the upstream holds the first. */
+  async function startBehind(answerSecond: (socket: Socket) => void) {
+    const { isWaiting } = holdPatience()
+    const upstream = await startBareUpstream()
+    let first: Socket | undefined
+    upstream.answer = (socket, { head }) => {
+      if (head.startsWith('GET /first')) first = socket
+      else answerSecond(socket)
+    }
+    const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const client = forwarder.open('/first')
+    client.write('GET /second HTTP/1.1\r\nHost: a\r\n\r\n')
+    let received = ''
+    client.on('data', (bytes) => {
+      received += bytes.toString('latin1')
+    })
+    await until(() => first !== undefined)
+    return {
+      ...{ isWaiting, upstream, forwarder, client },
+      received: () => received,
+      answerFirst: (answer = goodAnswer) => first?.write(answer),
+    }
+  }
+
+  const long = 'x'.repeat(200_000)
+  const longAnswer = `HTTP/1.1 200 OK\r\nContent-Length: ${long.length}\r\n\r\n${long}`
+
+  test('whose long answer waits behind a slow one is waited for', async () => {
+    const behind = await startBehind((socket) => socket.write(longAnswer))
+    await until(behind.isWaiting)
+    vi.advanceTimersByTime(600_000)
+    await rest()
+    expect(behind.upstream.openCount()).toBe(2)
+    behind.answerFirst()
+    await until(() => behind.received().endsWith(long))
+    expect(behind.isWaiting()).toBe(false)
+  })
+
+  test('whose long answer waits behind one that it reads slowly is waited for', async () => {
+    const behind = await startBehind((socket) => socket.write(longAnswer))
+    const { client, received, forwarder } = behind
+    await until(behind.isWaiting)
+    const total = 60 * 1024 * 1024
+    behind.answerFirst(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n${'y'.repeat(total)}`)
+    for (let stop = 1; stop <= 5; stop++) {
+      await until(() => received().length > (stop * total) / 8)
+      client.pause()
+      // Until all that lies between is full.
+      for (let turns = 0; turns < 50; turns++) {
+        await nextTurn()
+        if (forwarder.responses[0]?.socket?.writableLength === 0) turns = 0
+      }
+      vi.advanceTimersByTime(40_000)
+      client.resume()
+    }
+    await until(() => received().endsWith(long))
+    expect(behind.isWaiting()).toBe(false)
+  })
+
+  test('is watched no more when the end of its answer has come, though it still waits', async () => {
+    let second: Socket | undefined
+    const { forwarder, isWaiting } = await startBehind((socket) => {
+      second = socket
+      const chunk = 'x'.repeat(60_000)
+      socket.write(
+        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.length.toString(16)}\r\n${chunk}\r\n`,
+      )
+    })
+    const isFilling = () =>
+      forwarder.responses.some(({ writableLength }) => writableLength > 50_000)
+    await until(isFilling)
+    second?.write(`2710\r\n${'x'.repeat(10_000)}\r\n0\r\n\r\n`)
+    await until(() => forwarder.forwarded.length === 1)
+    expect(isWaiting()).toBe(false)
   })
 
   test('who reads slowly costs no more for an answer in many small chunks', async () => {
