@@ -1,9 +1,13 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 
 /** The client then holds a connection to the upstream that others wait for. nginx waits as long (`send_timeout`). */
 const unreadMs = 60_000
 
-/** Cuts off a client that makes no room for what waits for it; answers what ends the watch. */
+/**
+ * Cuts off a client that makes no room for what waits for it: for a whole write, some 80 KB at most, since Node does not tell
+ * of a part. Answers what ends the watch.
+ */
 export function watchClient(outgoing: ServerResponse): () => void {
   const { socket } = outgoing.req
   const taken = () => socket.bytesWritten - socket.writableLength
@@ -13,7 +17,7 @@ export function watchClient(outgoing: ServerResponse): () => void {
     const before = taken()
     timer = setTimeout(() => {
       // Where nothing waits, an earlier answer of the connection has not come yet.
-      if (socket.writableLength > 0 && taken() === before) cutOff(outgoing)
+      if (socket.writableLength > 0 && taken() === before) reset(socket)
       else watch()
     }, unreadMs)
   }
@@ -22,15 +26,18 @@ export function watchClient(outgoing: ServerResponse): () => void {
   return () => clearTimeout(timer)
 }
 
-/** Ends an answer that is not whole, behind those that are: they go out before it. */
+/** Ends an answer that is not whole, behind those that are. */
 export function breakOff(outgoing: ServerResponse) {
-  if (outgoing.socket === null) outgoing.once('socket', () => cutOff(outgoing))
-  else cutOff(outgoing)
+  const { httpVersion, socket } = outgoing.req
+  // Nothing of it is on its way when it gets the socket, and all of the answer before it is.
+  if (outgoing.socket === null) outgoing.once('socket', () => socket.destroy())
+  // RFC 9112 §6.3: to this client the end of the connection is the end of a whole answer.
+  else if (httpVersion === '1.0') reset(socket)
+  else socket.destroy()
 }
 
-/** To a client of HTTP/1.0 the end of the connection is the end of a whole answer (RFC 9112 §6.3): it gets no end. */
-function cutOff({ req: { httpVersion, socket } }: ServerResponse) {
-  // Over TLS the end is told by an alert, which is missing then.
-  if (httpVersion === '1.0' && !('encrypted' in socket)) socket.resetAndDestroy()
-  else socket.destroy()
+/** Over TLS an end is told by an alert, which is missing then. */
+function reset(socket: Socket) {
+  if ('encrypted' in socket) socket.destroy()
+  else socket.resetAndDestroy()
 }

@@ -57,7 +57,7 @@ async function startForwarder(origin: string, more: { ca?: string } = {}) {
   function open(path = '/', version = '1.1') {
     const socket = connect(port, '127.0.0.1')
     socket.on('error', () => {})
-    socket.write(`GET ${path} HTTP/${version}\r\nHost: a\r\n\r\n`)
+    socket.write(`GET ${path} HTTP/${version}\r\nHost: a\r\nConnection: keep-alive\r\n\r\n`)
     return socket
   }
   return {
@@ -245,21 +245,6 @@ describe('the client', () => {
     expect(forwarder.broken).toEqual([])
   })
 
-  test('whose answer is broken off while it waits behind another gets that one, and the end', async () => {
-    const upstream = await startBareUpstream()
-    let first: Socket | undefined
-    upstream.answer = (socket, { head }) => {
-      if (head.startsWith('GET /first')) first = socket
-      else socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf')
-    }
-    const { url, broken } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const ask = (path: string) => `GET /${path} HTTP/1.1\r\nHost: a\r\n\r\n`
-    const asked = rawHttp(url, ask('first') + ask('second'), { answers: 2 })
-    await until(() => first !== undefined && broken.length === 1)
-    first?.write(goodAnswer)
-    expect(await asked).toMatchObject([{ status: 200, body: '{}' }])
-  })
-
   /** Time for clients is over when the test says so. */
   function holdPatience() {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -329,7 +314,7 @@ describe('the client', () => {
   })
 
   /** Two requests on one connection, of which the upstream holds the first. */
-  async function startBehind(answerSecond: (socket: Socket) => void) {
+  async function startBehind(answerSecond: (socket: Socket) => void, version = '1.1') {
     const { isWaiting } = holdPatience()
     const upstream = await startBareUpstream()
     let first: Socket | undefined
@@ -338,8 +323,8 @@ describe('the client', () => {
       else answerSecond(socket)
     }
     const forwarder = await startForwarder(`http://127.0.0.1:${upstream.port}`)
-    const client = forwarder.open('/first')
-    client.write('GET /second HTTP/1.1\r\nHost: a\r\n\r\n')
+    const client = forwarder.open('/first', version)
+    client.write(`GET /second HTTP/${version}\r\nHost: a\r\n\r\n`)
     let received = ''
     client.on('data', (bytes) => {
       received += bytes.toString('latin1')
@@ -386,6 +371,24 @@ describe('the client', () => {
     await until(() => received().endsWith(long))
     expect(behind.isWaiting()).toBe(false)
   })
+
+  test.each(['1.0', '1.1'])(
+    'of HTTP/%s whose answer is broken off behind another gets that one whole, and the end',
+    async (version) => {
+      const { client, forwarder, answerFirst, received } = await startBehind(
+        (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'),
+        version,
+      )
+      await until(() => forwarder.broken.length === 1)
+      client.pause()
+      answerFirst(longAnswer)
+      await until(() => forwarder.forwarded.length === 2)
+      await rest()
+      client.resume()
+      await until(() => client.closed)
+      expect(received().endsWith(long)).toBe(true)
+    },
+  )
 
   test('is watched no more when the end of its answer has come, though it still waits', async () => {
     let second: Socket | undefined
