@@ -95,7 +95,6 @@ export function createHttpUpstream({ origin, basePath, timeoutMs, ca }: HttpUpst
           },
 
           end(last, isTaken) {
-            endWatch?.()
             endWith(outgoing, last)
             if (isTaken) hooks.bodyTaken()
             resolve('done')

@@ -390,20 +390,33 @@ describe('the client', () => {
     },
   )
 
-  test('is watched no more when the end of its answer has come, though it still waits', async () => {
-    let second: Socket | undefined
-    const { forwarder, isWaiting } = await startBehind((socket) => {
-      second = socket
-      const chunk = 'x'.repeat(60_000)
-      socket.write(
-        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.length.toString(16)}\r\n${chunk}\r\n`,
-      )
-    })
-    const isFilling = () =>
-      forwarder.responses.some(({ writableLength }) => writableLength > 50_000)
-    await until(isFilling)
-    second?.write(`2710\r\n${'x'.repeat(10_000)}\r\n0\r\n\r\n`)
-    await until(() => forwarder.forwarded.length === 1)
+  test('who reads nothing is cut off also when the end of its answer has come', async () => {
+    const { isWaiting } = holdPatience()
+    const upstream = await startBareUpstream()
+    let answering: Socket | undefined
+    upstream.answer = (socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+      answering = socket
+    }
+    const { open, responses, forwarded } = await startForwarder(`http://127.0.0.1:${upstream.port}`)
+    const client = open().pause()
+    await until(() => answering !== undefined)
+    // Read at once, each with what stands around it.
+    const chunk = `3a98\r\n${'x'.repeat(15_000)}\r\n`
+    const toClient = () => responses[0]?.socket
+    // Until the operating system takes no more, and the gate soon not either.
+    for (let sent = 15_000; (toClient()?.writableLength ?? 0) < 50_000; sent += 15_000) {
+      answering?.write(chunk)
+      await until(() => (toClient()?.bytesWritten ?? 0) > sent)
+    }
+    expect(isWaiting()).toBe(false)
+    answering?.write(`${chunk}0\r\n\r\n`)
+    await until(() => forwarded.length === 1)
+    expect(isWaiting()).toBe(true)
+    const gone = new Promise((resolve) => client.once('close', resolve))
+    vi.advanceTimersByTime(60_000)
+    client.resume()
+    await gone
     expect(isWaiting()).toBe(false)
   })
 
