@@ -56,8 +56,8 @@ interface Facts {
   readonly domains: readonly Sighting<DomainRecord>[]
 }
 
-/** Records that changed while they were read are read again, so often. */
-const maxReadings = 3
+/** Records that changed while they were read are read again, three times. */
+const maxReadings = 4
 
 /** For an answer of this moment. Whether it has changed since, only the store can say. */
 const trustTheStore: Trust = { mayDecide: () => true, believes: () => true }

@@ -191,7 +191,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'a node is shut out by the number of its renewal alone',
-    foundBy: 115,
+    foundBy: 455,
     faults: { database: { fencesByNumberAlone: true } },
     onlyPromotions: true,
   },
