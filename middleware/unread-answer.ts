@@ -5,8 +5,8 @@ import type { Socket } from 'node:net'
 const unreadMs = 60_000
 
 /**
- * Cuts off a client that makes no room for what waits for it: for a whole write, some 80 KB at most, since Node does not tell
- * of a part. Answers what ends the watch.
+ * Cuts off a client that makes no room for what waits for it, as far as that is told: Node tells of whole writes, some 80 KB at
+ * most, and Linux of room once a third of its buffer is free, 1.5 MB of the largest. Answers what ends the watch.
  */
 export function watchClient(outgoing: ServerResponse): () => void {
   const { socket } = outgoing.req
