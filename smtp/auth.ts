@@ -1,7 +1,8 @@
-import { timingSafeEqual } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SMTPServerAuthentication } from 'smtp-server'
 import type { Decision, Principal } from '../src/core/decide.ts'
+import type { Denial } from '../src/core/denial.ts'
+import { andThen, type MaybePromise } from '../src/core/maybe-promise.ts'
 import type { Seats } from '../src/service/ports/limits.ts'
 import { badCredentials, SmtpRefusal, tooManyConnections, tooManyFailures } from './reply.ts'
 import type { SenderCheck } from './sender.ts'
@@ -22,26 +23,30 @@ export interface AuthDeps {
 }
 
 /**
- * AUTH PLAIN (RFC 4616) and LOGIN: the password is the token. Throws `SmtpRefusal`. A wrong user name and a wrong token
- * read the same.
+ * AUTH PLAIN (RFC 4616) and LOGIN: the password is the token. Throws, or rejects with, `SmtpRefusal`. A wrong user name and a
+ * wrong token read the same.
  */
 export function createAuth({ usernames, senders, accountSeats }: AuthDeps) {
-  return async function authenticate(
+  return function authenticate(
     session: Session,
     { username = '', authzid = '', password }: SMTPServerAuthentication,
-  ): Promise<Principal> {
+  ): MaybePromise<Principal> {
     const acts = authzid === '' || authzid === username
-    const decision: Decision =
-      acts && usernames.some((known) => isSame(known, username))
-        ? await senders.authenticate(session, password ?? '')
+    const asked =
+      acts && usernames.includes(username)
+        ? senders.authenticate(session, password ?? '')
         : senders.deny(session, { allowed: false, reason: 'wrong-username' })
-    if (decision.allowed) {
+    return andThen<Decision, Principal>(asked, (decision) => {
+      if (!decision.allowed) return refuse(session, decision)
       takeSeat(session, decision.principal)
       return decision.principal
-    }
-    if (decision.reason === 'too-many-failures') throw new SmtpRefusal(tooManyFailures)
+    })
+  }
+
+  async function refuse(session: Session, denial: Denial): Promise<never> {
+    if (denial.reason === 'too-many-failures') throw new SmtpRefusal(tooManyFailures)
     session.failures += 1
-    const delay = delayMs(Math.max(session.failures, decision.failures ?? 0))
+    const delay = delayMs(Math.max(session.failures, denial.failures ?? 0))
     await pause(delay, undefined, { ref: false })
     throw new SmtpRefusal(session.failures >= maxFailures ? tooManyFailures : badCredentials)
   }
@@ -58,9 +63,4 @@ export function createAuth({ usernames, senders, accountSeats }: AuthDeps) {
 
 function delayMs(failures: number): number {
   return failures < 2 ? 0 : Math.min(firstDelayMs * 2 ** (failures - 2), longestDelayMs)
-}
-
-function isSame(known: string, given: string): boolean {
-  const [a, b] = [Buffer.from(known), Buffer.from(given)]
-  return a.length === b.length && timingSafeEqual(a, b)
 }

@@ -2,7 +2,9 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
+import { systemRandom } from '../src/random.ts'
 import type { Seats } from '../src/service/ports/limits.ts'
+import { turns } from '../src/turns.ts'
 import { takeData } from './data-mode.ts'
 import {
   badBase64,
@@ -23,7 +25,7 @@ export interface GateServerOptions {
 
 /** As long as HTTP has for a TLS handshake. smtp-server waits for silence alone, which a byte now and then ends. */
 const arrivalDeadlineMs = 15_000
-/** smtp-server's own, which is to be had without a timer of ours. */
+/** smtp-server's own. */
 const usualGreetingDelayMs = 100
 /** Whoever trickles in a byte now and then is never idle: without AUTH by then, it has no business here. */
 const authDeadlineMs = 300_000
@@ -38,6 +40,8 @@ const unlimited: Seats = { take: () => () => {} }
  * - the greeting comes when the operator wants it to, and not always after 100 ms;
  * - the enhanced code is the one that stands in a reply's text, not smtp-server's guess from the basic code;
  * - a connection between two messages ends as soon as the server closes;
+ * - replies go out when the turn of the event loop is over;
+ * - an id costs no call of the system;
  * - the end of a message is searched for, and not watched for: `takeData`.
  */
 export class GateServer extends SMTPServer {
@@ -70,6 +74,12 @@ export class GateServer extends SMTPServer {
     return this.#isTrustedProxy(socket.remoteAddress ?? '')
   }
 
+  /** smtp-server asks the system for ten random bytes for each id, and Node has those of a UUID at hand. */
+  override _handleProxy(socket: Socket, callback: Parameters<SMTPServer['_handleProxy']>[1]) {
+    if (this._expectsProxyHeader(socket)) super._handleProxy(socket, callback)
+    else callback(null, { id: systemRandom.uuid() })
+  }
+
   /** A client that is still shaking hands has a seat too, and gives it back for the one that it is greeted in. */
   override _acceptSocket(socket: Socket, handshake: boolean) {
     const isProxied = this._expectsProxyHeader(socket)
@@ -98,7 +108,6 @@ export class GateServer extends SMTPServer {
     connection.on('error', (error) => this._onError(error))
     connection.on('connect', (client) => this._onClientConnect(client))
     connection.init()
-    connection.greetInTime()
     const deadline = setTimeout(() => connection.endUnlessAuthenticated(), authDeadlineMs)
     connection.onClosed = () => {
       clearTimeout(deadline)
@@ -146,7 +155,6 @@ const shuttingDown = '4.3.2 Shutting down'
 class GateConnection extends SMTPConnection {
   readonly #takesPlainAuth: boolean
   readonly #gate: GateServer
-  #greetsItself = false
   #hidesAuth = false
   #takesMessage = false
   /** Not a listener of the socket: STARTTLS takes those away. */
@@ -168,18 +176,16 @@ class GateConnection extends SMTPConnection {
     return parser
   }
 
-  /** When smtp-server would greet is no setting of its own: it calls `connectionReady` after 100 ms. */
-  greetInTime() {
-    const { greetingDelayMs } = this.#gate
-    if (greetingDelayMs === usualGreetingDelayMs) return
-    this.#greetsItself = true
-    if (greetingDelayMs === 0) return super.connectionReady()
-    const greeting = setTimeout(() => super.connectionReady(), greetingDelayMs)
-    this._socket.once('close', () => clearTimeout(greeting))
+  /** smtp-server's delay is no setting, and its timer holds on to a connection that is gone. */
+  override init() {
+    this._setListeners(() => this.#greet())
   }
 
-  override connectionReady(next?: () => void) {
-    if (!this.#greetsItself) super.connectionReady(next)
+  #greet() {
+    const { greetingDelayMs } = this.#gate
+    if (greetingDelayMs === 0) return this.connectionReady()
+    const greeting = setTimeout(() => this.connectionReady(), greetingDelayMs)
+    this._socket.once('close', () => clearTimeout(greeting))
   }
 
   endIfIdle() {
@@ -252,6 +258,7 @@ class GateConnection extends SMTPConnection {
   }
 
   override send(code: number, data?: string | string[] | null, context?: string | false) {
+    turns.cork(this._socket)
     const text = code === 421 && typeof data === 'string' ? this.#whyClosed(data) : data
     super.send(code, text, hasEnhancedCode(text) ? false : context)
     // smtp-server forgets the envelope only after the answer to the message.

@@ -5,7 +5,7 @@ import type {
   SMTPServerSession,
 } from 'smtp-server'
 import type { Clock } from '../src/clock.ts'
-import { type MaybePromise, settle } from '../src/core/maybe-promise.ts'
+import { andThen, type MaybePromise, settle } from '../src/core/maybe-promise.ts'
 import type { Seats } from '../src/service/ports/limits.ts'
 import { createAuth } from './auth.ts'
 import { discardRest, type Pieces, piecesOf } from './message.ts'
@@ -71,10 +71,10 @@ export function createHooks(deps: HookDeps): Hooks {
     onAuth(auth, smtp, callback) {
       answer(
         smtp,
-        async (session) => {
-          const { tokenId, accountId } = await authenticate(session, auth)
-          return { user: { tokenId, accountId } }
-        },
+        (session) =>
+          andThen(authenticate(session, auth), ({ tokenId, accountId }) => ({
+            user: { tokenId, accountId },
+          })),
         callback,
       )
     },

@@ -1,3 +1,4 @@
+import { turns } from '../src/turns.ts'
 import type { ReplyLine, UpstreamReply } from './reply-line.ts'
 
 /** Of a message that can be one write with its dot: the smallest buffer that Linux gives a socket takes them (tcp(7)). */
@@ -15,8 +16,17 @@ export interface MessageWriter {
   write(piece: Buffer | string): Promise<void> | undefined
   /** To be waited for before the dot is decided on, which would go out late behind bytes that the upstream does not take. */
   taken(): Promise<void> | undefined
-  /** Writes the final dot in this turn of the event loop, and answers the relay's reply. After an early refusal: that, and no dot. */
-  finish(): Promise<UpstreamReply>
+  /**
+   * Writes the final dot when the turn of the event loop is over, if it may then, and answers the relay's reply. Undefined, and no dot,
+   * if it may not, or if what was written before had to be waited for. After an early refusal: that, and no dot.
+   */
+  finish(mayFinish: () => boolean): Promise<UpstreamReply | undefined>
+}
+
+/** Of a message that is over with its turn. */
+interface FinalDot {
+  mayGoOut(): boolean
+  resolve(reply: Promise<UpstreamReply | undefined>): void
 }
 
 export function createMessageWriter(line: ReplyLine, timeoutMs: number): MessageWriter {
@@ -27,30 +37,48 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
   let messageBytes = 0
   /** Whether some of them have gone out. */
   let isBegun = false
+  let finalDot: FinalDot | undefined
 
   /** Whether all of the message can still be one write with its dot. */
   function isShort(): boolean {
     return !isBegun && messageBytes <= oneWriteBytes
   }
 
-  /** What is written before the event loop turns is one write to the operating system. */
+  /** What is written in one turn of the event loop is one write to the operating system, with the dot if that comes in it too. */
   function gather() {
     if (isGathering) return
     isGathering = true
-    line.socket().cork()
-    process.nextTick(send)
+    turns.cork(line.socket())
+    turns.atEnd(send)
   }
 
   function send() {
     if (!isGathering) return
     isGathering = false
     isBegun = true
+    if (finalDot !== undefined) {
+      const { mayGoOut, resolve } = finalDot
+      finalDot = undefined
+      resolve(addDot(mayGoOut))
+    }
     writeHeld()
     line.socket().uncork()
   }
 
+  /** Async for its callers' sake: what goes wrong in it is this message's trouble, and nobody else's. */
+  async function addDot(mayGoOut: () => boolean): Promise<UpstreamReply | undefined> {
+    const early = line.earlyReply()
+    if (early !== undefined || !mayGoOut()) return early
+    held += '.\r\n'
+    messageBytes = 0
+    isBegun = false
+    return line.replyToMessage()
+  }
+
+  /** A relay that has refused the message could read the rest of it as commands. */
   function writeHeld() {
-    if (held !== '' && line.trouble() === undefined) line.socket().write(held, 'latin1')
+    const isOver = line.trouble() !== undefined || line.earlyReply() !== undefined
+    if (held !== '' && !isOver) line.socket().write(held, 'latin1')
     held = ''
   }
 
@@ -83,6 +111,12 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
     return false
   }
 
+  function taken(): Promise<void> | undefined {
+    if (isRefused() || isShort()) return undefined
+    send()
+    return line.socket().writableLength > 0 ? drained() : undefined
+  }
+
   return {
     write(piece) {
       if (isRefused()) return undefined
@@ -100,21 +134,16 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
       return isFull ? drained() : undefined
     },
 
-    taken() {
-      if (isRefused() || isShort()) return undefined
-      send()
-      return line.socket().writableLength > 0 ? drained() : undefined
-    },
+    taken,
 
-    finish() {
-      const early = line.earlyReply()
-      if (early !== undefined) return Promise.resolve(early)
+    finish(mayFinish) {
+      // Whatever was asked before the wait is to be asked again.
+      const late = taken()
+      if (late !== undefined) return late.then(() => undefined)
       gather()
-      held += '.\r\n'
-      send()
-      messageBytes = 0
-      isBegun = false
-      return line.replyToMessage()
+      return new Promise((resolve) => {
+        finalDot = { mayGoOut: mayFinish, resolve }
+      })
     },
   }
 }

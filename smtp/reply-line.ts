@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../src/clock.ts'
 import type { OnBytes } from '../src/onread.ts'
+import { turns } from '../src/turns.ts'
 
 export interface UpstreamReply {
   readonly code: number
@@ -142,12 +143,19 @@ export function createReplyLine(
     pending = { resolve, reject, late }
   }
 
+  /** When the turn is over: a relay with many connections is woken once for all of them. */
+  function write(text: string) {
+    if (trouble !== undefined) return
+    turns.cork(socket)
+    socket.write(text)
+  }
+
   function reply(): Promise<UpstreamReply> {
     return new Promise((resolve, reject) => onReply(resolve, reject))
   }
 
   function command(line: string): Promise<UpstreamReply> {
-    if (trouble === undefined) socket.write(`${line}\r\n`)
+    write(`${line}\r\n`)
     isDataAsked = line === 'DATA'
     return reply()
   }
@@ -165,7 +173,7 @@ export function createReplyLine(
 
   /** Callbacks, not promises: both replies may come in one piece, and who waits for the second must be there by then. */
   function beginPipelined(mailLine: string, rcptLine: string): Promise<Beginning> {
-    if (trouble === undefined) socket.write(`${mailLine}\r\n${rcptLine}\r\n`)
+    write(`${mailLine}\r\n${rcptLine}\r\n`)
     return new Promise((resolve, reject) => {
       onReply((mail) => {
         const mailAt = clock.monotonic()

@@ -26,9 +26,10 @@ export interface Leave {
   readonly clearance: Clearance
   /**
    * Takes the step in the turn of the event loop in which the decision is known to hold, after asking again where it no
-   * longer does. Throws `SmtpRefusal` instead when it may not be taken any more.
+   * longer does. A step whose last byte goes out later asks `stillHolds` right before that; if it answers undefined it was not
+   * taken, and is tried again after another question. Throws `SmtpRefusal` when it may not be taken any more.
    */
-  take<T>(step: () => Promise<T>): Promise<T>
+  take<T>(step: (stillHolds: () => boolean) => Promise<T | undefined>): Promise<T>
 }
 
 export interface EnvelopeSender {
@@ -64,7 +65,7 @@ export interface SenderCheck {
   messageStill(session: Session, leave: Leave): MaybePromise<Leave>
 }
 
-/** A token that changes more often than this within one step is not to be decided on. */
+/** Within one step. A token that changes more often is not to be decided on. */
 const maxQuestions = 3
 
 export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
@@ -100,25 +101,23 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
     const question = () => authenticator.authorise(digest, domains, known)
     return andThen(ask(session, stage, question, isRepeated), (verdict) => {
-      if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
-      return {
-        domains,
-        clearance: verdict,
-        take: (step) => (verdict.stillHolds() ? step() : askAnew(session, stage, question, step)),
-      }
+      const clearance = clearanceOf(verdict)
+      const askAnew = () => ask(session, stage, question, true)
+      return { domains, clearance, take: (step) => take(session, clearance, step, askAnew) }
     })
   }
 
-  async function askAnew<T>(
+  async function take<T>(
     session: Session,
-    stage: 'envelope' | 'message',
-    question: () => MaybePromise<Verdict>,
-    step: () => Promise<T>,
+    first: Clearance,
+    step: (stillHolds: () => boolean) => Promise<T | undefined>,
+    askAnew: () => MaybePromise<Verdict>,
   ): Promise<T> {
-    for (let asked = 1; asked < maxQuestions; asked++) {
-      const verdict = await ask(session, stage, question)
-      if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
-      if (verdict.stillHolds()) return step()
+    let clearance = first
+    for (let asked = 1; asked <= maxQuestions; asked++) {
+      if (asked > 1) clearance = clearanceOf(await askAnew())
+      const taken = clearance.stillHolds() ? await step(clearance.stillHolds) : undefined
+      if (taken !== undefined) return taken
     }
     onFault?.(session, new Error('the decision was superseded again and again'))
     throw new SmtpRefusal(undecided)
@@ -181,4 +180,10 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     messageStill: (session, { domains, clearance }) =>
       askLeave(session, 'message', domains, { known: clearance, isRepeated: true }),
   }
+}
+
+/** Throws `SmtpRefusal`. */
+function clearanceOf(verdict: Verdict): Clearance {
+  if (!verdict.allowed) throw new SmtpRefusal(denialReply(verdict))
+  return verdict
 }

@@ -16,7 +16,9 @@ export interface Session {
   onClose: () => void
 }
 
-/** Told of every decision; the gateway logs and counts it. `ms` is how long the decision took. */
+/**
+ * Told of every decision, but not of a repeated one that still allows; the gateway logs and counts it. `ms` is how long it took.
+ */
 export type DecisionReport = (
   session: Session,
   stage: 'auth' | 'envelope' | 'message',

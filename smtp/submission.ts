@@ -171,19 +171,12 @@ export function createSubmission(deps: SubmissionDeps): Handover {
       const early = connection.earlyReply()
       if (early !== undefined) return early
     }
-    let taken = connection.taken()
-    for (;;) {
-      if (taken !== undefined) await taken
-      // The last question, in the same turn as the dot: the connection does not outlive its token.
-      const asked = senders.messageStill(session, leave)
-      const last = isPromise(asked) ? await asked : asked
-      const reply = await last.take(() => {
-        // What was held back to go out with the dot goes out without it when an answer has to be waited for.
-        taken = connection.taken()
-        return taken === undefined ? connection.finish() : Promise.resolve(undefined)
-      })
-      if (reply !== undefined) return reply
-    }
+    const taken = connection.taken()
+    if (taken !== undefined) await taken
+    // The last question, whose answer has to hold when the dot goes out: the connection does not outlive its token.
+    const asked = senders.messageStill(session, leave)
+    const last = isPromise(asked) ? await asked : asked
+    return last.take((stillHolds) => connection.finish(stillHolds))
   }
 
   function traceField(

@@ -1,4 +1,9 @@
-/** Shares the turns of the event loop among all that send much: who has more to read waits in line for another turn. */
+import type { Writable } from 'node:stream'
+
+/**
+ * The turns of the event loop. They are shared among all that send much: who has more to read waits in line for another one. And
+ * something is done once for all that happens in one, when it is over.
+ */
 export interface Turns {
   /** Counts a piece that was read in this turn. False when the turn is full. */
   spend(bytes: number): boolean
@@ -6,6 +11,11 @@ export interface Turns {
   wait(goOn: () => void): void
   /** Calls back when this turn is over: all of them by one `setImmediate`. */
   atEnd(work: () => void): void
+  /**
+   * Corks it until this turn is over, and `atEnd` has called all: who reads several of them is woken once for all. One that is corked
+   * already is left to whoever did so; `uncork` and `end` let it go sooner.
+   */
+  cork(stream: Pick<Writable, 'writableCorked' | 'cork' | 'uncork'>): void
 }
 
 /** Read in one turn, by everybody together: fast clients' bytes arrive megabytes at a time. */
@@ -16,6 +26,7 @@ const pieceCost = 512
 export function createTurns(): Turns {
   const waiting: (() => void)[] = []
   let ending: (() => void)[] = []
+  let corked: Parameters<Turns['cork']>[0][] = []
   let leftBytes = turnBytes
   let isScheduled = false
 
@@ -30,7 +41,10 @@ export function createTurns(): Turns {
     leftBytes = turnBytes
     const ended = ending
     ending = []
-    for (const work of ended) work()
+    for (const work of ended) callAlone(work)
+    const streams = corked
+    corked = []
+    for (const stream of streams) stream.uncork()
     // One alone, until the turn is full: to stop a stream and let it go on costs something each time.
     waiting.shift()?.()
     if (waiting.length > 0) schedule()
@@ -52,6 +66,24 @@ export function createTurns(): Turns {
       ending.push(work)
       schedule()
     },
+
+    cork(stream) {
+      if (stream.writableCorked > 0) return
+      stream.cork()
+      corked.push(stream)
+      schedule()
+    },
+  }
+}
+
+/** What goes wrong in one must not keep the others from their end. */
+function callAlone(work: () => void) {
+  try {
+    work()
+  } catch (fault) {
+    queueMicrotask(() => {
+      throw fault
+    })
   }
 }
 

@@ -29,11 +29,8 @@ class PromptServer extends SMTPServer {
 }
 
 class PromptConnection extends SMTPConnection {
+  /** smtp-server's timer would call it 100 ms later, and hold on to the connection for as long. */
   override init() {
-    super.init()
-    super.connectionReady()
+    this._setListeners(() => this.connectionReady())
   }
-
-  /** smtp-server's own timer calls it 100 ms later. */
-  override connectionReady() {}
 }

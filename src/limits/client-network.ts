@@ -26,6 +26,8 @@ export function networkOf(remoteAddress: string): ClientNetwork {
 
 /** Without zone, and IPv4 as such also where a dual-stack socket shows it as IPv6 (RFC 4291 §2.5.5.2). */
 export function plainAddress(remoteAddress: string): string {
+  // IPv4 is plain as it is.
+  if (!remoteAddress.includes(':')) return remoteAddress
   const address = remoteAddress.replace(/%.*$/, '')
   return mappedIpv4.exec(address)?.[1] ?? address
 }

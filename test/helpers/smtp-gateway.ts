@@ -44,7 +44,7 @@ export async function startSmtpGateway(
       allowInsecureAuth: true,
       maxMessageBytes: 31_457_280,
       upstreamTimeoutMs: 5_000,
-      // smtp-server holds it back for 100 ms, which each test would wait for.
+      // By default it comes after 100 ms, which each test would wait for.
       greetingDelayMs: 0,
       ...more,
     },

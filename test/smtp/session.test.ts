@@ -1,9 +1,10 @@
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createCertificate } from '../helpers/certificate.ts'
 import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
 import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
+import { collectSockets } from '../helpers/sockets.ts'
 
 /** What a client is told, line by line: whole replies. */
 
@@ -51,6 +52,17 @@ test('EHLO lists what the gate does, and nothing else', async () => {
       '250 SIZE 31457280',
     ].join('\n'),
   )
+})
+
+test('replies to commands that came together go out together', async () => {
+  const accepted = collectSockets(['net.server.socket'])
+  const client = await greeted()
+  const [socket] = accepted.filter(({ remotePort }) => remotePort === client.socket().localPort)
+  if (socket === undefined) throw new Error('no socket')
+  const writes = vi.spyOn(socket, '_writev')
+  client.write('NOOP\r\nRSET\r\nNOOP\r\n')
+  for (let i = 0; i < 3; i++) expect(await client.reply()).toMatch(/^250 /)
+  expect(writes.mock.calls.map(([parts]) => parts.length)).toEqual([3])
 })
 
 describe('AUTH', () => {

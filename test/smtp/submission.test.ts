@@ -3,11 +3,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
 import { expect, test } from 'vitest'
 import { piecesOf } from '../../smtp/message.ts'
-import type { Leave } from '../../smtp/sender.ts'
+import { createSenderCheck } from '../../smtp/sender.ts'
 import type { Session } from '../../smtp/session.ts'
 import { createSubmission } from '../../smtp/submission.ts'
 import type { Principal } from '../../src/core/decide.ts'
-import type { Clearance } from '../../src/service/authenticate.ts'
+import type { Admission } from '../../src/service/admission.ts'
+import type { Authenticator, Clearance, Verdict } from '../../src/service/authenticate.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { createHeldRelay } from '../helpers/held-relay.ts'
 
@@ -16,20 +17,18 @@ test('a dot whose question had to be waited for is asked about again behind what
   const relay = createHeldRelay()
   const principal = { tokenId: 1, accountId: 1 } as Principal
   const clearance: Clearance = { allowed: true, principal, stillHolds: () => true }
-  const leave: Leave = { domains: ['ok.test'], clearance, take: (step) => step() }
-  const questions: PromiseWithResolvers<Leave>[] = []
+  let isAtHand = true
+  const questions: PromiseWithResolvers<Verdict>[] = []
+  function authorise() {
+    if (isAtHand) return clearance
+    const question = Promise.withResolvers<Verdict>()
+    questions.push(question)
+    return question.promise
+  }
+  const authenticator = { authorise } as Partial<Authenticator> as Authenticator
+  const admission = {} as Admission
   const submission = createSubmission({
-    senders: {
-      envelope: () => ({ sender: { address: 'a@ok.test', domain: 'ok.test' }, leave }),
-      message: () => leave,
-      messageStill() {
-        const question = Promise.withResolvers<Leave>()
-        questions.push(question)
-        return question.promise
-      },
-      authenticate: () => ({ allowed: true, principal }),
-      deny: (_session, denial) => denial,
-    },
+    senders: createSenderCheck({ authenticator, admission, clock }),
     assertions: { sign: () => 'signed' },
     clock,
     upstream: {
@@ -47,7 +46,7 @@ test('a dot whose question had to be waited for is asked about again behind what
     const taken = { code: 250, lines: ['Ok'] }
     return { mail: taken, rcpt: taken }
   }
-  const session = { closed: false, requestId: () => 'id' } as Session
+  const session = { digest: 'of a token', closed: false, requestId: () => 'id' } as Session
   const smtp = { hostNameAppearsAs: 'client.test', remoteAddress: '192.0.2.1' } as SMTPServerSession
   const address = (text: string) => ({ address: text, args: false }) as SMTPServerAddress
   await submission.mail(session, smtp, address('a@ok.test'))
@@ -57,6 +56,7 @@ test('a dot whose question had to be waited for is asked about again behind what
   const answer = submission.data(session, smtp, piecesOf(message, clock))
   message.end('From: a@ok.test\r\n\r\nHello\r\n')
   await nextTurn()
+  isAtHand = false
   relay.take()
   relay.say('354 Go ahead')
   await nextTurn()
@@ -64,7 +64,7 @@ test('a dot whose question had to be waited for is asked about again behind what
   expect(relay.writes.at(-1)).toMatch(/Hello\r\n$/)
 
   // The message is on its way, and the relay has not taken it.
-  questions[0]?.resolve(leave)
+  questions[0]?.resolve(clearance)
   await nextTurn()
   relay.take()
   await nextTurn()
@@ -72,7 +72,9 @@ test('a dot whose question had to be waited for is asked about again behind what
   await nextTurn()
   expect(relay.writes.join('')).toMatch(/Hello\r\n$/)
   expect(questions).toHaveLength(2)
-  questions[1]?.resolve(leave)
+  questions[1]?.resolve(clearance)
+  await nextTurn()
+  // The dot goes out when the turn is over in which it was asked for.
   await nextTurn()
   expect(relay.writes.at(-1)).toBe('.\r\n')
   relay.say('250 Taken')

@@ -45,6 +45,18 @@ function whenSigning(work: () => void) {
   }
 }
 
+/** Something happens in the turn in which the message ends, after the last question and before the dot goes out. */
+function afterLastQuestion(work: () => void) {
+  whenAsked('DATA', () => {
+    const { mayDecide } = node.trust
+    node.trust.mayDecide = () => {
+      node.trust.mayDecide = mayDecide
+      queueMicrotask(work)
+      return mayDecide()
+    }
+  })
+}
+
 async function upToData() {
   await client.say('MAIL FROM:<a@ok.test>')
   await client.say('RCPT TO:<b@c.test>')
@@ -80,6 +92,14 @@ test('a token deleted after its header was read never gets to DATA', async () =>
 test('a token deleted while its message streams never gets to the final dot', async () => {
   await upToData()
   whenAsked('DATA', () => node.revoke(token))
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toBe(ended)
+  expect(relay.messages).toEqual([])
+})
+
+test('a token deleted in the turn in which its message ends, after the last question, never gets to the final dot', async () => {
+  await upToData()
+  afterLastQuestion(() => node.revoke(token))
   client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
   expect(await client.reply()).toBe(ended)
   expect(relay.messages).toEqual([])
@@ -138,6 +158,36 @@ test('a change that leaves the permission lets the message through', async () =>
   client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
   expect(await client.reply()).toMatch(/^250 /)
   expect(relay.messages).toHaveLength(1)
+})
+
+test('a change that leaves the permission, in the turn in which a message ends, lets it through with one line in the log', async () => {
+  await upToData()
+  afterLastQuestion(() => {
+    node.change(token, () => {})
+    node.catchUp()
+  })
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toMatch(/^250 /)
+  expect(relay.messages).toHaveLength(1)
+  expect(gate.logged.filter(({ stage }) => stage === 'message')).toHaveLength(1)
+})
+
+test('a decision that is superseded again and again is temporary, and the relay never sees the final dot', async () => {
+  await upToData()
+  function changeAgain() {
+    node.change(token, () => {})
+    node.catchUp()
+  }
+  whenAsked('DATA', () => {
+    const { believes } = node.trust
+    node.trust.believes = (sighting) => {
+      queueMicrotask(changeAgain)
+      return believes(sighting)
+    }
+  })
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toBe(undecided)
+  expect(relay.messages).toEqual([])
 })
 
 test('a session is decided from memory: the store is asked for a token and a domain once', async () => {

@@ -91,6 +91,16 @@ describe('with TLS', () => {
     expect(relay.messages[0]?.toString()).toContain('with ESMTPSA')
   })
 
+  test('replies to what came with STARTTLS are sent before TLS begins', async () => {
+    const client = await connectSmtp(gate.address)
+    client.write('EHLO client.test\r\nNOOP\r\nSTARTTLS\r\n')
+    expect(await client.reply()).toContain('250-STARTTLS')
+    expect(await client.reply()).toMatch(/^250 /)
+    expect(await client.reply()).toMatch(/^220 /)
+    await client.upgrade()
+    expect(await client.say('EHLO client.test')).toContain('AUTH PLAIN LOGIN')
+  })
+
   test('nodemailer sends over STARTTLS and over implicit TLS', async () => {
     for (const [i, address] of gate.addresses.entries()) {
       const [host, port] = address.split(':')
