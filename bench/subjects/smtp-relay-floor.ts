@@ -20,7 +20,7 @@ type Relay = (
 
 /**
  * Raw sockets, kept for the next message. MAIL, RCPT and DATA are one write (RFC 2920), and after 354 the message streams,
- * what arrives together in one write: the least that a relay in Node can do.
+ * what arrives together in one write.
  */
 function pipelining(port: number): Relay {
   const idle: Conversation[] = []
