@@ -166,6 +166,8 @@ class GateConnection extends SMTPConnection {
     options?: SMTPConnectionOptions | null,
   ) {
     super(server, socket, options)
+    // See `printable`. Of UTF-8 Node has to count the bytes first.
+    socket.setDefaultEncoding('latin1')
     this.#gate = server
     this.#takesPlainAuth = server.takesPlainAuth
   }
@@ -230,7 +232,7 @@ class GateConnection extends SMTPConnection {
   }
 
   override handler_AUTH(command: Buffer, callback: () => void) {
-    const [, , initialResponse = ''] = command.toString('latin1').trim().split(/\s+/)
+    const [, initialResponse = ''] = /^\S+\s+\S+\s+(\S+)/.exec(command.toString('latin1')) ?? []
     if (!this.#mayAuthenticate()) return this.#refuse(encryptionRequired, callback)
     if (!isBase64(initialResponse)) return this.#refuse(badBase64, callback)
     super.handler_AUTH(command, callback)
@@ -260,7 +262,8 @@ class GateConnection extends SMTPConnection {
   override send(code: number, data?: string | string[] | null, context?: string | false) {
     turns.cork(this._socket)
     const text = code === 421 && typeof data === 'string' ? this.#whyClosed(data) : data
-    super.send(code, text, hasEnhancedCode(text) ? false : context)
+    const shown = Array.isArray(text) ? text.map(printable) : printable(text ?? '')
+    super.send(code, shown, hasEnhancedCode(text) ? false : context)
     // smtp-server forgets the envelope only after the answer to the message.
     const answersMessage = this.#takesMessage
     this.#takesMessage = code === 354
@@ -285,6 +288,11 @@ class GateConnection extends SMTPConnection {
 /** Node would skip what does not belong there. Padding may be missing, and `=` alone is empty (RFC 4954 §4). */
 function isBase64(text: string): boolean {
   return /^[A-Za-z0-9+/]*={0,2}$/.test(text)
+}
+
+/** RFC 5321 §4.2. Written one byte for each character, some others would become a line end. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?')
 }
 
 function hasEnhancedCode(text: string | string[] | null | undefined): boolean {

@@ -11,7 +11,7 @@ import { createAuth } from './auth.ts'
 import { discardRest, type Pieces, piecesOf } from './message.ts'
 import { hookError, type Reply, SmtpRefusal, tooLarge, undecided } from './reply.ts'
 import type { SenderCheck } from './sender.ts'
-import { createSessions, type Session } from './session.ts'
+import { type Session, sessionOf } from './session.ts'
 
 /**
  * What becomes of a message that is let through. Its methods throw, or reject with, `SmtpRefusal` for what the client is to
@@ -44,7 +44,6 @@ export type Hooks = Required<
 /** The hooks of smtp-server. Whatever goes wrong in one of them, what the client hears is a reply of `reply.ts`. */
 export function createHooks(deps: HookDeps): Hooks {
   const { handover, onFault } = deps
-  const sessionOf = createSessions()
   const authenticate = createAuth(deps)
 
   function replyTo(session: Session, error: unknown): Reply {

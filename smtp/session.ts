@@ -33,22 +33,20 @@ export interface Authorised {
 
 export type Standing = Authorised | Denial
 
-/** Sessions by smtp-server's own session object, for as long as that lives. */
-export function createSessions() {
-  const sessions = new WeakMap<SMTPServerSession, Session>()
+/**
+ * Where smtp-server's session has ours. Not a `WeakMap`, here and wherever something is known of what comes and goes by the thousand: V8
+ * sees to each of its entries in each of its scavenges.
+ */
+const ours = Symbol('session')
 
-  return function sessionOf(smtp: SMTPServerSession): Session {
-    const known = sessions.get(smtp)
-    if (known !== undefined) return known
-    const session: Session = {
-      requestId: () => `${smtp.id}-${smtp.transaction}`,
-      remoteAddress: () => smtp.remoteAddress,
-      digest: undefined,
-      failures: 0,
-      closed: false,
-      onClose: () => {},
-    }
-    sessions.set(smtp, session)
-    return session
+export function sessionOf(smtp: SMTPServerSession & { [ours]?: Session }): Session {
+  smtp[ours] ??= {
+    requestId: () => `${smtp.id}-${smtp.transaction}`,
+    remoteAddress: () => smtp.remoteAddress,
+    digest: undefined,
+    failures: 0,
+    closed: false,
+    onClose: () => {},
   }
+  return smtp[ours]
 }

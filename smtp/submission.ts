@@ -35,30 +35,33 @@ interface Transaction {
   connection: UpstreamConnection | undefined
 }
 
+/** Where a session has its transaction. */
+const current = Symbol('transaction')
+type InTransaction = Session & { [current]?: Transaction | undefined }
+
 /**
  * Hands a message over in step with the upstream: the client hears of each recipient, and of the message, what the
  * upstream said. Nothing is kept here.
  */
 export function createSubmission(deps: SubmissionDeps): Handover {
   const { senders, upstream, onUpstreamTrouble } = deps
-  const transactions = new WeakMap<Session, Transaction>()
 
   /** Ends the transaction without a message: after RSET, a second MAIL, or when the client is gone. */
-  function abandon(session: Session) {
-    transactions.get(session)?.connection?.destroy()
-    transactions.delete(session)
+  function abandon(session: InTransaction) {
+    session[current]?.connection?.destroy()
+    session[current] = undefined
   }
 
   /** The relay hears of it with the first recipient, as RFC 5321 §3.3 allows. */
-  function mail(session: Session, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
+  function mail(session: InTransaction, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
     abandon(session)
     return andThen(senders.envelope(session, mailFrom.address), ({ sender, leave }) => {
       const parameters = mailParameters(mailFrom, sender)
-      transactions.set(session, { sender, parameters, leave, connection: undefined })
+      session[current] = { sender, parameters, leave, connection: undefined }
     })
   }
 
-  async function rcpt(session: Session, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
+  async function rcpt(session: InTransaction, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
     const transaction = transactionOf(session)
     const { connection, parameters } = transaction
     try {
@@ -104,16 +107,20 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   }
 
   /** Gone after trouble with the relay: the client's next commands hear of that too. */
-  function transactionOf(session: Session): Transaction {
-    const transaction = transactions.get(session)
+  function transactionOf(session: InTransaction): Transaction {
+    const transaction = session[current]
     if (transaction === undefined) throw new SmtpRefusal(upstreamTrouble)
     return transaction
   }
 
   /** Relays the message; answers the upstream's own words for having taken it. */
-  async function data(session: Session, smtp: SMTPServerSession, pieces: Pieces): Promise<string> {
+  async function data(
+    session: InTransaction,
+    smtp: SMTPServerSession,
+    pieces: Pieces,
+  ): Promise<string> {
     const transaction = transactionOf(session)
-    transactions.delete(session)
+    session[current] = undefined
     const { connection } = transaction
     // smtp-server takes no DATA before a recipient was accepted.
     if (connection === undefined) throw new SmtpRefusal(upstreamTrouble)
@@ -195,7 +202,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   }
 
   /** Trouble with the upstream is nothing that the client did: temporary, whatever it was. Anything else stays what it is. */
-  function passedTrouble(session: Session, error: unknown): unknown {
+  function passedTrouble(session: InTransaction, error: unknown): unknown {
     if (!(error instanceof UpstreamTrouble)) return error
     // A client that left took the connection with it: that is no trouble.
     if (!session.closed) onUpstreamTrouble(session, error)

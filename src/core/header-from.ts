@@ -25,15 +25,22 @@ export const maxSenders = 100
  * fields that mean the same (§3.6.6).
  */
 export function headerSenders({ section, fields }: MessageHeader): HeaderSenders {
-  const named = (name: string) => fields.filter((field) => field.name === name)
-  const [from, secondFrom] = named('from')
-  const senders = named('sender')
-  if (from === undefined) return { ok: false, problem: 'no-from' }
-  if (secondFrom !== undefined) return { ok: false, problem: 'several-from' }
+  const froms: HeaderField[] = []
+  const senders: HeaderField[] = []
+  const resentFroms: HeaderField[] = []
+  const resentSenders: HeaderField[] = []
+  for (const field of fields) {
+    if (field.name === 'from') froms.push(field)
+    else if (field.name === 'sender') senders.push(field)
+    else if (field.name === 'resent-from') resentFroms.push(field)
+    else if (field.name === 'resent-sender') resentSenders.push(field)
+  }
+  if (froms.length === 0) return { ok: false, problem: 'no-from' }
+  if (froms.length > 1) return { ok: false, problem: 'several-from' }
   if (senders.length > 1) return { ok: false, problem: 'several-sender' }
 
-  const authors = [from, ...named('resent-from')]
-  senders.push(...named('resent-sender'))
+  const authors = froms.concat(resentFroms)
+  senders.push(...resentSenders)
   const size = [...authors, ...senders].reduce((sum, { begin, end }) => sum + end - begin, 0)
   if (size > maxSenderBytes) return { ok: false, problem: 'unreadable-from' }
 

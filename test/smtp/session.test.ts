@@ -54,6 +54,16 @@ test('EHLO lists what the gate does, and nothing else', async () => {
   )
 })
 
+test('a character that would become a line end is shown as a question mark', async () => {
+  const hostname = 'gate.test\u{10d}\u{10a}250 forged'
+  const { address } = await startSmtpGateway(lookup, relay.port, { hostname })
+  const client = await connectSmtp(address)
+  expect(client.greeting).toBe('220 gate.test??250 forged ESMTP Postern')
+  expect(await client.say('EHLO client.test')).toMatch(
+    /^250-gate\.test\?\?250 forged\n250-PIPELINING\n/,
+  )
+})
+
 test('replies to commands that came together go out together', async () => {
   const accepted = collectSockets(['net.server.socket'])
   const client = await greeted()
