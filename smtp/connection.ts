@@ -9,6 +9,7 @@ import { takeData } from './data-mode.ts'
 import {
   badBase64,
   encryptionRequired,
+  printable,
   type Reply,
   replyText,
   tooManyConnections,
@@ -166,7 +167,7 @@ class GateConnection extends SMTPConnection {
     options?: SMTPConnectionOptions | null,
   ) {
     super(server, socket, options)
-    // See `printable`. Of UTF-8 Node has to count the bytes first.
+    // Cheaper to write than UTF-8, and the same: all replies are `printable`.
     socket.setDefaultEncoding('latin1')
     this.#gate = server
     this.#takesPlainAuth = server.takesPlainAuth
@@ -288,11 +289,6 @@ class GateConnection extends SMTPConnection {
 /** Node would skip what does not belong there. Padding may be missing, and `=` alone is empty (RFC 4954 §4). */
 function isBase64(text: string): boolean {
   return /^[A-Za-z0-9+/]*={0,2}$/.test(text)
-}
-
-/** RFC 5321 §4.2. Written one byte for each character, some others would become a line end. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?')
 }
 
 function hasEnhancedCode(text: string | string[] | null | undefined): boolean {

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../src/clock.ts'
 import type { OnBytes } from '../src/onread.ts'
 import { turns } from '../src/turns.ts'
+import { printable } from './reply.ts'
 
 export interface UpstreamReply {
   readonly code: number
@@ -254,6 +255,5 @@ export function textOf({ lines: [first = '', ...others] }: UpstreamReply): strin
   const rest = others.map((line) =>
     enhanced !== '' && line.startsWith(enhanced) ? line.slice(enhanced.length) : line,
   )
-  const text = [first, ...rest].join(' ').replace(/[^\x20-\x7e]/g, '?')
-  return text.slice(0, 480)
+  return printable([first, ...rest].join(' ')).slice(0, 480)
 }

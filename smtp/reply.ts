@@ -204,6 +204,11 @@ export function replyText({ enhanced, text }: Pick<Reply, 'enhanced' | 'text'>):
   return text === '' ? enhanced : `${enhanced} ${text}`
 }
 
+/** RFC 5321 §4.2: replies are ASCII. One byte for each character (latin1), U+010A would be an LF. */
+export function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?')
+}
+
 /** In the form that smtp-server's hooks take: its `message` becomes the text of the reply. */
 export function hookError(reply: Reply): Error & { responseCode: number } {
   return Object.assign(new Error(replyText(reply)), { responseCode: reply.code })

@@ -33,14 +33,15 @@ export interface Authorised {
 
 export type Standing = Authorised | Denial
 
-/**
- * Where smtp-server's session has ours. Not a `WeakMap`, here and wherever something is known of what comes and goes by the thousand: V8
- * sees to each of its entries in each of its scavenges.
- */
-const ours = Symbol('session')
+/** Where smtp-server's session has ours. Not a `WeakMap`: each scavenge would have to look after its entries. */
+const gateSession = Symbol('gateSession')
 
-export function sessionOf(smtp: SMTPServerSession & { [ours]?: Session }): Session {
-  smtp[ours] ??= {
+export function sessionOf(smtp: SMTPServerSession & { [gateSession]?: Session }): Session {
+  return smtp[gateSession] ?? beginSession(smtp)
+}
+
+function beginSession(smtp: SMTPServerSession): Session {
+  const session: Session = {
     requestId: () => `${smtp.id}-${smtp.transaction}`,
     remoteAddress: () => smtp.remoteAddress,
     digest: undefined,
@@ -48,5 +49,7 @@ export function sessionOf(smtp: SMTPServerSession & { [ours]?: Session }): Sessi
     closed: false,
     onClose: () => {},
   }
-  return smtp[ours]
+  // Not enumerable: whoever prints smtp-server's session, or copies it, is not shown the digest.
+  Object.defineProperty(smtp, gateSession, { value: session })
+  return session
 }

@@ -35,9 +35,9 @@ interface Transaction {
   connection: UpstreamConnection | undefined
 }
 
-/** Where a session has its transaction. */
-const current = Symbol('transaction')
-type InTransaction = Session & { [current]?: Transaction | undefined }
+/** Where a session has its transaction: see `gateSession`. */
+const current = Symbol('current transaction')
+type MaybeInTransaction = Session & { [current]?: Transaction | undefined }
 
 /**
  * Hands a message over in step with the upstream: the client hears of each recipient, and of the message, what the
@@ -47,13 +47,17 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   const { senders, upstream, onUpstreamTrouble } = deps
 
   /** Ends the transaction without a message: after RSET, a second MAIL, or when the client is gone. */
-  function abandon(session: InTransaction) {
+  function abandon(session: MaybeInTransaction) {
     session[current]?.connection?.destroy()
     session[current] = undefined
   }
 
   /** The relay hears of it with the first recipient, as RFC 5321 §3.3 allows. */
-  function mail(session: InTransaction, _smtp: SMTPServerSession, mailFrom: SMTPServerAddress) {
+  function mail(
+    session: MaybeInTransaction,
+    _smtp: SMTPServerSession,
+    mailFrom: SMTPServerAddress,
+  ) {
     abandon(session)
     return andThen(senders.envelope(session, mailFrom.address), ({ sender, leave }) => {
       const parameters = mailParameters(mailFrom, sender)
@@ -61,7 +65,11 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     })
   }
 
-  async function rcpt(session: InTransaction, _smtp: SMTPServerSession, rcptTo: SMTPServerAddress) {
+  async function rcpt(
+    session: MaybeInTransaction,
+    _smtp: SMTPServerSession,
+    rcptTo: SMTPServerAddress,
+  ) {
     const transaction = transactionOf(session)
     const { connection, parameters } = transaction
     try {
@@ -107,7 +115,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   }
 
   /** Gone after trouble with the relay: the client's next commands hear of that too. */
-  function transactionOf(session: InTransaction): Transaction {
+  function transactionOf(session: MaybeInTransaction): Transaction {
     const transaction = session[current]
     if (transaction === undefined) throw new SmtpRefusal(upstreamTrouble)
     return transaction
@@ -115,7 +123,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
 
   /** Relays the message; answers the upstream's own words for having taken it. */
   async function data(
-    session: InTransaction,
+    session: MaybeInTransaction,
     smtp: SMTPServerSession,
     pieces: Pieces,
   ): Promise<string> {
@@ -202,7 +210,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
   }
 
   /** Trouble with the upstream is nothing that the client did: temporary, whatever it was. Anything else stays what it is. */
-  function passedTrouble(session: InTransaction, error: unknown): unknown {
+  function passedTrouble(session: Session, error: unknown): unknown {
     if (!(error instanceof UpstreamTrouble)) return error
     // A client that left took the connection with it: that is no trouble.
     if (!session.closed) onUpstreamTrouble(session, error)

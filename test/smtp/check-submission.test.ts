@@ -1,8 +1,10 @@
 import type { AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
 import { SMTPServer } from 'smtp-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { checkSubmission } from '../../smtp/index.ts'
 import { systemClock } from '../../src/clock.ts'
+import { digestToken } from '../../src/core/token.ts'
 import { createAuthenticator } from '../../src/service/authenticate.ts'
 import { createMemoryLookup } from '../helpers/memory-lookup.ts'
 import { connectSmtp, plain } from '../helpers/smtp-client.ts'
@@ -70,4 +72,15 @@ test('nor for one that lay ready to its end while it was delivered', async () =>
   }
   const { send, ended } = await authenticated(deliver, 5_000)
   expect(await send(15_000, delivering.promise)).toMatch(/^421 4\.7\.0 The message is larger/)
+})
+
+test('whoever prints the session that it is given, or a copy, does not see the digest of the token', async () => {
+  let printed = ''
+  const { send } = await authenticated(async ({ session }) => {
+    printed = inspect([session, { ...session }], { depth: null })
+    return 'Printed'
+  })
+  expect(await send(10)).toBe('250 Printed')
+  expect(printed).toContain('client.test')
+  expect(printed).not.toContain(digestToken(token))
 })

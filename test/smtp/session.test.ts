@@ -54,7 +54,7 @@ test('EHLO lists what the gate does, and nothing else', async () => {
   )
 })
 
-test('a character that would become a line end is shown as a question mark', async () => {
+test('a character of a reply that would become a line end is shown as a question mark', async () => {
   const hostname = 'gate.test\u{10d}\u{10a}250 forged'
   const { address } = await startSmtpGateway(lookup, relay.port, { hostname })
   const client = await connectSmtp(address)
