@@ -36,11 +36,13 @@ export type Standing = Authorised | Denial
 /** Where smtp-server's session has ours. Not a `WeakMap`: each scavenge would have to look after its entries. */
 const gateSession = Symbol('gateSession')
 
-export function sessionOf(smtp: SMTPServerSession & { [gateSession]?: Session }): Session {
-  return smtp[gateSession] ?? beginSession(smtp)
+export function sessionOf(smtp: SMTPServerSession & { [gateSession]?: () => Session }): Session {
+  smtp[gateSession] ??= beginSession(smtp)
+  return smtp[gateSession]()
 }
 
-function beginSession(smtp: SMTPServerSession): Session {
+/** Answers a function: whoever prints smtp-server's session, or copies it, is not shown the digest. */
+function beginSession(smtp: SMTPServerSession): () => Session {
   const session: Session = {
     requestId: () => `${smtp.id}-${smtp.transaction}`,
     remoteAddress: () => smtp.remoteAddress,
@@ -49,7 +51,5 @@ function beginSession(smtp: SMTPServerSession): Session {
     closed: false,
     onClose: () => {},
   }
-  // Not enumerable: whoever prints smtp-server's session, or copies it, is not shown the digest.
-  Object.defineProperty(smtp, gateSession, { value: session })
-  return session
+  return () => session
 }
