@@ -130,6 +130,8 @@ export function runProgram(
       const status = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
       resolve({ status, stdout, stderr })
     })
+    // A program may end before it has read its input, or without reading it.
+    child.stdin?.on('error', () => {})
     child.stdin?.end(input ?? '')
   })
 }
