@@ -41,7 +41,7 @@ const unlimited: Seats = { take: () => () => {} }
  * - the greeting comes when the operator wants it to, and not always after 100 ms;
  * - the enhanced code is the one that stands in a reply's text, not smtp-server's guess from the basic code;
  * - a connection between two messages ends as soon as the server closes;
- * - replies go out when the turn of the event loop is over;
+ * - replies are ASCII, whatever their text is made of, and go out when the turn of the event loop is over;
  * - an id costs no call of the system;
  * - the end of a message is searched for, and not watched for: `takeData`.
  */
