@@ -40,7 +40,7 @@ const unlimited: Seats = { take: () => () => {} }
  * - AUTH is not listed, and not taken, before TLS; without a certificate smtp-server would take it in the clear;
  * - the greeting comes when the operator wants it to, and not always after 100 ms;
  * - the enhanced code is the one that stands in a reply's text, not smtp-server's guess from the basic code;
- * - a connection between two messages ends as soon as the server closes;
+ * - a connection between two messages ends as soon as the server closes, and one whose client has said QUIT at once;
  * - replies are ASCII, whatever their text is made of, and go out when the turn of the event loop is over;
  * - an id costs no call of the system;
  * - the end of a message is searched for, and not watched for: `takeData`.
@@ -230,6 +230,19 @@ class GateConnection extends SMTPConnection {
     this.#hidesAuth = !this.#mayAuthenticate()
     super.handler_EHLO(command, callback)
     this.#hidesAuth = false
+  }
+
+  /**
+   * The client has nothing more to say (RFC 5321 §4.1.1.10), and is not waited for: that takes a timer, another turn and two calls of
+   * the system. What the system has not taken yet would be lost, though; over TLS there is always something.
+   */
+  override handler_QUIT(_command: Buffer, callback: () => void) {
+    this.send(221, 'Bye')
+    const socket = this._socket
+    socket.uncork()
+    if (socket.writableLength === 0) socket.destroy()
+    this.close()
+    callback()
   }
 
   override handler_AUTH(command: Buffer, callback: () => void) {

@@ -32,6 +32,15 @@ async function greeted(): Promise<SmtpClient> {
   return client
 }
 
+/** The gate's end of the connection too. */
+async function greetedWithBothEnds(options: { implicitTls?: boolean } = {}) {
+  const sockets = collectSockets(['net.server.socket'])
+  const client = await connectSmtp(gate.address, options)
+  const accepted = sockets.find(({ remotePort }) => remotePort === client.socket().localPort)
+  if (accepted === undefined) throw new Error('no socket')
+  return { client, accepted }
+}
+
 async function authenticated(): Promise<SmtpClient> {
   const client = await greeted()
   expect(await client.say(plain(token))).toBe('235 2.7.0 Authentication successful')
@@ -65,11 +74,8 @@ test('a character of a reply that would become a line end is shown as a question
 })
 
 test('replies to commands that came together go out together', async () => {
-  const accepted = collectSockets(['net.server.socket'])
-  const client = await greeted()
-  const [socket] = accepted.filter(({ remotePort }) => remotePort === client.socket().localPort)
-  if (socket === undefined) throw new Error('no socket')
-  const writes = vi.spyOn(socket, '_writev')
+  const { client, accepted } = await greetedWithBothEnds()
+  const writes = vi.spyOn(accepted, '_writev')
   client.write('NOOP\r\nRSET\r\nNOOP\r\n')
   for (let i = 0; i < 3; i++) expect(await client.reply()).toMatch(/^250 /)
   expect(writes.mock.calls.map(([parts]) => parts.length)).toEqual([3])
@@ -373,6 +379,49 @@ describe('RCPT', () => {
     const lastMail = relay.commands.lastIndexOf('MAIL FROM:<a@ok.test>')
     const recipients = relay.commands.slice(lastMail).filter((line) => line.startsWith('RCPT'))
     expect(recipients).toEqual(['RCPT TO:<second@c.test>'])
+  })
+})
+
+describe('QUIT', () => {
+  test('ends the connection with its reply, and the client is not waited for', async () => {
+    const { client, accepted } = await greetedWithBothEnds()
+    expect(await client.say('QUIT')).toBe('221 2.0.0 Bye')
+    expect(accepted.destroyed).toBe(true)
+    expect(await client.ended()).toBe('')
+  })
+
+  test('loses no reply that the system has not taken yet', async () => {
+    const { client, accepted } = await greetedWithBothEnds()
+    const write = accepted._write.bind(accepted)
+    const held = new Promise<() => void>((resolve) => {
+      vi.spyOn(accepted, '_write').mockImplementationOnce((...chunk) =>
+        resolve(() => write(...chunk)),
+      )
+    })
+    client.write('QUIT\r\n')
+    const goOn = await held
+    await new Promise((resolve) => setImmediate(resolve))
+    goOn()
+    expect(await client.reply()).toBe('221 2.0.0 Bye')
+    expect(await client.ended()).toBe('')
+  })
+
+  test('lets TLS say goodbye', async () => {
+    gate = await startSmtpGateway(lookup, relay.port, {
+      tls: { current: () => certificate, onChange: () => () => {} },
+      listeners: [{ host: '127.0.0.1', port: 0, implicitTls: true, stream: 'transactional' }],
+    })
+    const { client, accepted } = await greetedWithBothEnds({ implicitTls: true })
+    expect(await client.say('QUIT')).toBe('221 2.0.0 Bye')
+    expect(accepted.destroyed).toBe(false)
+    expect(await client.ended()).toBe('')
+  })
+
+  test('is the last command: what follows it is not answered', async () => {
+    const client = await greeted()
+    client.write('QUIT\r\nNOOP\r\n')
+    expect(await client.reply()).toBe('221 2.0.0 Bye')
+    expect(await client.ended()).toBe('')
   })
 })
 
