@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream'
 import type { Server as TlsServer } from 'node:tls'
 import type { Clock } from '../src/clock.ts'
 import type { Metrics } from '../src/metrics.ts'
+import { createRoster } from '../src/roster.ts'
 import { errorBody } from './challenge.ts'
 
 export interface HttpServerOptions {
@@ -142,10 +143,9 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
       .end(body)
   })
   // Node's own list lacks the connections that are still shaking hands, and those after CONNECT.
-  const sockets = new Set<Duplex>()
+  const sockets = createRoster<Duplex>()
   server.on('connection', (socket: Duplex) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
+    socket.once('close', sockets.enter(socket))
   })
   server.on('clientError', (error: Error & { code?: string }, socket) => {
     refuseBytes(socket, clientErrorAnswer(error.code))
@@ -182,7 +182,7 @@ export function createGatewayServer(deps: HttpServerDeps, options: HttpServerOpt
       return new Promise((resolve) => {
         const idle = setTimeout(endIdle, Math.min(idleGraceMs, deadlineMs / 2))
         const deadline = setTimeout(() => {
-          for (const socket of sockets) socket.destroy()
+          for (const socket of sockets.all()) socket.destroy()
         }, deadlineMs)
         // Not that of `http`, which cuts off idle connections at once.
         TcpServer.prototype.close.call(server, () => {

@@ -1,3 +1,4 @@
+import { createRoster } from '../src/roster.ts'
 import {
   connectToUpstream,
   type UpstreamCall,
@@ -28,7 +29,7 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
     answer: Math.ceil(timeoutMs / tickMs),
     tickMs,
   }
-  const open = new Set<UpstreamConnection>()
+  const open = createRoster<UpstreamConnection>()
   /** The youngest last. It is taken first: it is the least likely to be closed, and the others may grow old. */
   const idle: UpstreamConnection[] = []
   /** Of this turn of the event loop, and of the one before. */
@@ -39,7 +40,7 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
   const closed = Promise.withResolvers<void>()
   let isClosing = false
   const ticking = setInterval(() => {
-    for (const connection of open) connection.tick()
+    for (const connection of open.all()) connection.tick()
   }, tickMs).unref()
 
   /** At the end of this turn of the event loop. */
@@ -72,7 +73,7 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
 
   /** One that rests is there sooner than a new one. */
   function mayConnect(): boolean {
-    return open.size < maxConnections && waiting.length > rested.length
+    return open.size() < maxConnections && waiting.length > rested.length
   }
 
   function takeIdle(): UpstreamConnection | undefined {
@@ -89,8 +90,13 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
 
   function connect(call: UpstreamCall) {
     const connection = connectToUpstream(address, patience, { free, gone }, call)
+    const leave = open.enter(connection)
     call.connection = connection
-    open.add(connection)
+
+    function gone() {
+      leave()
+      forget(connection)
+    }
   }
 
   function free(connection: UpstreamConnection) {
@@ -98,8 +104,7 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
     schedule()
   }
 
-  function gone(connection: UpstreamConnection) {
-    open.delete(connection)
+  function forget(connection: UpstreamConnection) {
     const at = idle.indexOf(connection)
     if (at >= 0) idle.splice(at, 1)
     if (waiting.length > 0) schedule()
@@ -111,7 +116,7 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
   }
 
   function finishClosing() {
-    if (!isClosing || open.size > 0 || waiting.length > 0) return
+    if (!isClosing || open.size() > 0 || waiting.length > 0) return
     clearInterval(ticking)
     closed.resolve()
   }

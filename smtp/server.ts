@@ -7,7 +7,7 @@ import { type AdmissionDeps, createAdmission } from '../src/service/admission.ts
 import type { Authenticator } from '../src/service/authenticate.ts'
 import type { AssertionSigner } from '../src/service/ports/assertions.ts'
 import type { RateLimit, Seats } from '../src/service/ports/limits.ts'
-import { GateServer } from './connection.ts'
+import { GateServer } from './gate-server.ts'
 import { createHooks, type Hooks } from './hooks.ts'
 import { authenticationRequired, hookError } from './reply.ts'
 import type { UpstreamTrouble } from './reply-line.ts'

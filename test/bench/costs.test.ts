@@ -6,6 +6,7 @@ import { readCredential } from '../../src/core/credential-fields.ts'
 import { createSenderScanner } from '../../src/core/sender-scanner.ts'
 import { mintToken } from '../../src/core/token.ts'
 import { createLog } from '../../src/log.ts'
+import { createRoster } from '../../src/roster.ts'
 import { createAuthenticator } from '../../src/service/authenticate.ts'
 import { createTestKeyRing } from '../helpers/key-ring.ts'
 import { createMemoryNode } from '../helpers/memory-node.ts'
@@ -86,6 +87,19 @@ test('a scan of a body keeps nothing, and allocates little', () => {
   }
   expect(bytesOf(scan)).toBeLessThan(3_500)
   expect(bytesLeftBy(scan)).toBeLessThan(100)
+})
+
+test('what comes and goes in a roster leaves nothing behind', () => {
+  const roster = createRoster<object>()
+  const leave = Array.from({ length: 60 }, () => roster.enter({}))
+  let i = 0
+  function comeAndGo() {
+    const at = i++ % leave.length
+    leave[at]?.()
+    leave[at] = roster.enter({ kilobyte: new Array(100).fill(i) })
+  }
+  // With a `Set` 800: its dead tables keep what was in them.
+  expect(bytesLeftBy(comeAndGo)).toBeLessThan(100)
 })
 
 test('an assertion that is fresh is handed out again', async () => {

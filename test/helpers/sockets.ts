@@ -16,3 +16,10 @@ export function collectSockets(
   }
   return sockets
 }
+
+/** Of those, the other end of `socket`. */
+export function otherEnd(sockets: readonly Socket[], socket: Socket): Socket {
+  const found = sockets.find(({ remotePort }) => remotePort === socket.localPort)
+  if (found === undefined) throw new Error('the other end is not of this process')
+  return found
+}

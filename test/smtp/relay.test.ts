@@ -6,7 +6,7 @@ import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
 import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
-import { collectSockets } from '../helpers/sockets.ts'
+import { collectSockets, otherEnd } from '../helpers/sockets.ts'
 
 /** What the relay behind the gate does, and what the client hears of it. */
 
@@ -351,8 +351,7 @@ describe('the relay hears of the sender with the first recipient', () => {
   test('a client that leaves while the relay is asked about its first recipient leaves no connection behind', async () => {
     const sockets = collectSockets(['net.server.socket'])
     client = await authenticated()
-    const { localPort } = client.socket()
-    const ofGate = sockets.find(({ remotePort }) => remotePort === localPort)
+    const ofGate = otherEnd(sockets, client.socket())
     let relaySocket: Socket | undefined
     relay.answer = (line, socket) => {
       if (!is(line, 'RCPT')) return undefined
@@ -363,7 +362,7 @@ describe('the relay hears of the sender with the first recipient', () => {
     client.write('RCPT TO:<b@c.test>\r\n')
     await vi.waitFor(() => expect(relaySocket).toBeDefined())
     client.socket().destroy()
-    await vi.waitFor(() => expect(ofGate?.destroyed).toBe(true))
+    await vi.waitFor(() => expect(ofGate.destroyed).toBe(true))
     relaySocket?.write('250 2.1.5 Recipient ok\r\n')
     await vi.waitFor(() => expect(relaySocket?.destroyed).toBe(true))
   })
@@ -473,8 +472,7 @@ describe('connections to the relay', () => {
   test('carry all of a message whose client leaves right behind it, or nothing', async () => {
     const sockets = collectSockets(['net.server.socket'])
     client = await authenticated()
-    const { localPort } = client.socket()
-    const ofGate = sockets.find(({ remotePort }) => remotePort === localPort)
+    const ofGate = otherEnd(sockets, client.socket())
     const asked = Promise.withResolvers<Socket>()
     relay.answer = (line, socket) => {
       if (line === 'DATA') asked.resolve(socket)
@@ -497,13 +495,13 @@ describe('connections to the relay', () => {
       'c\r\nThe last part\r\n.\r\n',
     ]
     for (const part of parts) {
-      const readBefore = ofGate?.bytesRead ?? 0
+      const readBefore = ofGate.bytesRead
       client.write(part)
-      while ((ofGate?.bytesRead ?? 0) < readBefore + part.length) await nextTurn()
+      while (ofGate.bytesRead < readBefore + part.length) await nextTurn()
     }
     const relaySocket = await asked.promise
     client.socket().resetAndDestroy()
-    while (ofGate?.destroyed === false) await nextTurn()
+    while (!ofGate.destroyed) await nextTurn()
     release()
     await vi.waitFor(() => {
       expect(relay.commands.includes('.') || relaySocket.destroyed).toBe(true)

@@ -4,7 +4,7 @@ import { createMemoryLookup, type MemoryLookup } from '../helpers/memory-lookup.
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
 import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
-import { collectSockets } from '../helpers/sockets.ts'
+import { collectSockets, otherEnd } from '../helpers/sockets.ts'
 
 /** What a client is told, line by line: whole replies. */
 
@@ -32,13 +32,11 @@ async function greeted(): Promise<SmtpClient> {
   return client
 }
 
-/** The gate's end of the connection too. */
-async function greetedWithBothEnds(options: { implicitTls?: boolean } = {}) {
+/** Before EHLO, with the gate's own socket. */
+async function connectedAtBothEnds(options: { implicitTls?: boolean } = {}) {
   const sockets = collectSockets(['net.server.socket'])
   const client = await connectSmtp(gate.address, options)
-  const accepted = sockets.find(({ remotePort }) => remotePort === client.socket().localPort)
-  if (accepted === undefined) throw new Error('no socket')
-  return { client, accepted }
+  return { client, accepted: otherEnd(sockets, client.socket()) }
 }
 
 async function authenticated(): Promise<SmtpClient> {
@@ -74,7 +72,7 @@ test('a character of a reply that would become a line end is shown as a question
 })
 
 test('replies to commands that came together go out together', async () => {
-  const { client, accepted } = await greetedWithBothEnds()
+  const { client, accepted } = await connectedAtBothEnds()
   const writes = vi.spyOn(accepted, '_writev')
   client.write('NOOP\r\nRSET\r\nNOOP\r\n')
   for (let i = 0; i < 3; i++) expect(await client.reply()).toMatch(/^250 /)
@@ -384,34 +382,33 @@ describe('RCPT', () => {
 
 describe('QUIT', () => {
   test('ends the connection with its reply, and the client is not waited for', async () => {
-    const { client, accepted } = await greetedWithBothEnds()
+    const { client, accepted } = await connectedAtBothEnds()
     expect(await client.say('QUIT')).toBe('221 2.0.0 Bye')
     expect(accepted.destroyed).toBe(true)
     expect(await client.ended()).toBe('')
   })
 
   test('loses no reply that the system has not taken yet', async () => {
-    const { client, accepted } = await greetedWithBothEnds()
+    const { client, accepted } = await connectedAtBothEnds()
     const write = accepted._write.bind(accepted)
-    const held = new Promise<() => void>((resolve) => {
-      vi.spyOn(accepted, '_write').mockImplementationOnce((...chunk) =>
-        resolve(() => write(...chunk)),
-      )
+    const held = Promise.withResolvers<() => void>()
+    vi.spyOn(accepted, '_write').mockImplementationOnce((...args) => {
+      held.resolve(() => write(...args))
     })
     client.write('QUIT\r\n')
-    const goOn = await held
+    const goOn = await held.promise
     await new Promise((resolve) => setImmediate(resolve))
     goOn()
     expect(await client.reply()).toBe('221 2.0.0 Bye')
     expect(await client.ended()).toBe('')
   })
 
-  test('lets TLS say goodbye', async () => {
+  test('does not cut off TLS before its close_notify', async () => {
     gate = await startSmtpGateway(lookup, relay.port, {
       tls: { current: () => certificate, onChange: () => () => {} },
       listeners: [{ host: '127.0.0.1', port: 0, implicitTls: true, stream: 'transactional' }],
     })
-    const { client, accepted } = await greetedWithBothEnds({ implicitTls: true })
+    const { client, accepted } = await connectedAtBothEnds({ implicitTls: true })
     expect(await client.say('QUIT')).toBe('221 2.0.0 Bye')
     expect(accepted.destroyed).toBe(false)
     expect(await client.ended()).toBe('')

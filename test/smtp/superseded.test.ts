@@ -4,7 +4,7 @@ import { createMemoryNode } from '../helpers/memory-node.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
 import { startSmtpGateway } from '../helpers/smtp-gateway.ts'
-import { collectSockets } from '../helpers/sockets.ts'
+import { collectSockets, otherEnd } from '../helpers/sockets.ts'
 
 /** What was decided is asked once more in the turn in which each step goes to the relay. */
 
@@ -111,19 +111,19 @@ test('a token deleted while a relay that reads no more holds up the end of its m
   client = await connectSmtp(gate.address)
   await client.say('EHLO client.test')
   await client.say(plain(token))
-  const fromClient = sockets.find(({ remotePort }) => remotePort === client.socket().localPort)
+  const fromClient = otherEnd(sockets, client.socket())
   let held: Socket | undefined
   relay.duringMessage = (socket) => {
     held = socket.pause()
   }
   await upToData()
   const toRelay = sockets.find(({ remotePort }) => remotePort === relay.port)
-  if (fromClient === undefined || toRelay === undefined) throw new Error('no sockets')
+  if (toRelay === undefined) throw new Error('no socket')
 
   /** Until the gate has read it, and has done with it what it can at once. */
   async function write(text: string) {
     client.write(text)
-    while (fromClient !== undefined && fromClient.bytesRead < client.socket().bytesWritten) {
+    while (fromClient.bytesRead < client.socket().bytesWritten) {
       await nextTurn()
     }
     await nextTurn()
