@@ -103,15 +103,16 @@ export class GateConnection extends SMTPConnection {
   }
 
   /**
-   * The client says nothing after this (RFC 5321 §4.1.1.10); one that does may be reset. To wait until it closes would take a timer,
-   * another turn and two system calls. It is waited for where something is still to be written: a reply that the system has not
-   * taken, or the end of TLS.
+   * The client says nothing after this (RFC 5321 §4.1.1.10). To wait until it closes would take a timer, another turn and two system
+   * calls. It is waited for where something is still to be written: a reply that the system has not taken, or the end of TLS; and
+   * where the answer to a message goes out with this one. A byte that came after all would reset the connection, and that answer.
    */
   override handler_QUIT(_command: Buffer, callback: () => void) {
-    this.send(221, 'Bye')
     const socket = this._socket
+    const isAlone = socket.writableLength === 0
+    this.send(221, 'Bye')
     socket.uncork()
-    if (socket.writableLength === 0) socket.destroy()
+    if (isAlone && socket.writableLength === 0) socket.destroy()
     this.close()
     callback()
   }

@@ -26,6 +26,13 @@ beforeEach(async () => {
   gate = await startSmtpGateway(lookup, relay.port)
 })
 
+function listening(implicitTls: boolean) {
+  return {
+    tls: { current: () => certificate, onChange: () => () => {} },
+    listeners: [{ host: '127.0.0.1', port: 0, implicitTls, stream: 'transactional' }],
+  } as const
+}
+
 async function greeted(): Promise<SmtpClient> {
   const client = await connectSmtp(gate.address)
   await client.say('EHLO client.test')
@@ -291,10 +298,7 @@ describe('MAIL', () => {
   test.each(['REQUIRETLS', 'HOLDFOR=60', 'MT-PRIORITY=3', 'BY=60;R', 'X', '\rRCPT'])(
     'a parameter that was not offered is refused, and not left out: %j (RFC 5321 §4.1.1.11)',
     async (parameter) => {
-      gate = await startSmtpGateway(lookup, relay.port, {
-        tls: { current: () => certificate, onChange: () => () => {} },
-        listeners: [{ host: '127.0.0.1', port: 0, implicitTls: true, stream: 'transactional' }],
-      })
+      gate = await startSmtpGateway(lookup, relay.port, listening(true))
       const client = await connectSmtp(gate.address, { implicitTls: true })
       expect(await client.say('EHLO client.test')).not.toContain('REQUIRETLS')
       await client.say(plain(token))
@@ -403,19 +407,32 @@ describe('QUIT', () => {
     expect(await client.ended()).toBe('')
   })
 
+  test('leaves time to read the answer to a message, which a byte behind it would reset', async () => {
+    const { client, accepted } = await connectedAtBothEnds()
+    await client.say('EHLO client.test')
+    await client.say(plain(token))
+    await client.say('MAIL FROM:<a@ok.test>')
+    await client.say('RCPT TO:<b@c.test>')
+    await client.say('DATA')
+    client.write('From: a@ok.test\r\n\r\nx\r\n.\r\nQUIT\r\n')
+    expect(await client.reply()).toMatch(/^250 /)
+    expect(await client.reply()).toBe('221 2.0.0 Bye')
+    expect(accepted.destroyed).toBe(false)
+    client.write('\r\n')
+    expect(await client.ended()).toBe('')
+  })
+
   test('does not cut off TLS before its close_notify', async () => {
-    gate = await startSmtpGateway(lookup, relay.port, {
-      tls: { current: () => certificate, onChange: () => () => {} },
-      listeners: [{ host: '127.0.0.1', port: 0, implicitTls: true, stream: 'transactional' }],
-    })
+    gate = await startSmtpGateway(lookup, relay.port, listening(true))
     const { client, accepted } = await connectedAtBothEnds({ implicitTls: true })
     expect(await client.say('QUIT')).toBe('221 2.0.0 Bye')
     expect(accepted.destroyed).toBe(false)
     expect(await client.ended()).toBe('')
   })
 
-  test('is the last command: what follows it is not answered', async () => {
-    const client = await greeted()
+  test.each([false, true])('is the last command, over TLS or not: %s', async (implicitTls) => {
+    gate = await startSmtpGateway(lookup, relay.port, listening(implicitTls))
+    const client = await connectSmtp(gate.address, { implicitTls })
     client.write('QUIT\r\nNOOP\r\n')
     expect(await client.reply()).toBe('221 2.0.0 Bye')
     expect(await client.ended()).toBe('')
