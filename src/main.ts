@@ -19,7 +19,6 @@ import {
   settings,
 } from './config.ts'
 import { startDev } from './dev.ts'
-import { tuneGarbageCollection } from './garbage-collection.ts'
 import { startGateway } from './gateway.ts'
 import { createLog } from './log.ts'
 import { openOperations } from './operations.ts'
@@ -27,13 +26,14 @@ import { type Primary, startPrimary } from './primary.ts'
 import { systemRandom } from './random.ts'
 import { writeReadyFile } from './ready-file.ts'
 import { readSettingsFile } from './setting-files.ts'
+import { tuneV8 } from './v8.ts'
 import { readVersion } from './version.ts'
 import { startWorker } from './worker.ts'
 import type { FromWorker } from './worker-messages.ts'
 
 /** The process: the only reader of environment, arguments and signals. */
 
-tuneGarbageCollection()
+tuneV8()
 const system = { clock: systemClock, random: systemRandom }
 /** Whether a driver may keep what nobody can call back: a timer of two seconds, the look-up of a name. */
 let mayLinger = false
