@@ -55,7 +55,7 @@ export interface UpstreamConnection {
 export interface ConnectionHooks {
   /** It can take a call. */
   free(connection: UpstreamConnection): void
-  gone(connection: UpstreamConnection): void
+  gone(): void
 }
 
 /** In ticks. */
@@ -124,7 +124,7 @@ export function connectToUpstream(
   })
   socket.on('close', () => {
     fail(new UpstreamTrouble('misbehaved', 'the upstream closed the connection'))
-    hooks.gone(connection)
+    hooks.gone()
   })
 
   function takeCall(): UpstreamCall | undefined {

@@ -95,20 +95,16 @@ export function createUpstreamPool(address: UpstreamAddress, timeoutMs: number):
 
     function gone() {
       leave()
-      forget(connection)
+      const at = idle.indexOf(connection)
+      if (at >= 0) idle.splice(at, 1)
+      if (waiting.length > 0) schedule()
+      finishClosing()
     }
   }
 
   function free(connection: UpstreamConnection) {
     freed.push(connection)
     schedule()
-  }
-
-  function forget(connection: UpstreamConnection) {
-    const at = idle.indexOf(connection)
-    if (at >= 0) idle.splice(at, 1)
-    if (waiting.length > 0) schedule()
-    finishClosing()
   }
 
   function closeIdle() {

@@ -22,7 +22,7 @@ const flags = [
   '--invocation-count-for-turbofan=1500',
 ]
 
-/** Tells V8 how a gate uses its memory, and how long it runs. Before there is any load: what is optimized already stays as it is. */
+/** Tells V8 how a gate uses its memory, and that it runs for long. Before there is any load: what is optimized already stays as it is. */
 export function tuneV8() {
   if (Number.parseFloat(process.versions.v8) < oldestV8) return
   for (const flag of flags) setFlagsFromString(flag)

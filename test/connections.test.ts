@@ -18,7 +18,7 @@ test('an SMTP connection that is over is held on to by nobody', async () => {
     await client.ended()
     ;(await connectSmtp(address)).socket().end()
   }
-  await vi.waitFor(() => expect(held()).toBe(0))
+  await vi.waitFor(() => expect(held()).toBe(0), 10_000)
 })
 
 test('an HTTP connection that is over is held on to by nobody', async () => {
@@ -33,5 +33,5 @@ test('an HTTP connection that is over is held on to by nobody', async () => {
       socket.on('close', () => resolve())
     })
   }
-  await vi.waitFor(() => expect(held()).toBe(0))
+  await vi.waitFor(() => expect(held()).toBe(0), 10_000)
 })
