@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
-import { turns } from '../src/turns.ts'
 import { takeData } from './data-mode.ts'
 import type { GateServer } from './gate-server.ts'
-import { badBase64, encryptionRequired, printable, type Reply, replyText } from './reply.ts'
+import { createOutbox } from './outbox.ts'
+import { badBase64, encryptionRequired, formatReply, type Reply, replyText } from './reply.ts'
 
 /** How long a client that is turned away, or has nothing more to say, may take to go. */
 export const lingerMs = 1_000
@@ -26,6 +26,8 @@ const shuttingDown = '4.3.2 Shutting down'
 export class GateConnection extends SMTPConnection {
   readonly #takesPlainAuth: boolean
   readonly #gate: GateServer
+  /** Cheaper to write than UTF-8, and the same: replies are ASCII. */
+  readonly #replies = createOutbox(() => this._socket, 'latin1')
   #hidesAuth = false
   #takesMessage = false
   /** Not a listener of the socket: STARTTLS takes those away. */
@@ -37,8 +39,6 @@ export class GateConnection extends SMTPConnection {
     options?: SMTPConnectionOptions | null,
   ) {
     super(server, socket, options)
-    // Cheaper to write than UTF-8, and the same: all replies are `printable`.
-    socket.setDefaultEncoding('latin1')
     this.#gate = server
     this.#takesPlainAuth = server.takesPlainAuth
   }
@@ -79,6 +79,8 @@ export class GateConnection extends SMTPConnection {
   /** For each socket of the connection. Node may keep one over TLS whose client broke off while it was written to. */
   override _armTimeout(socket: Socket = this._socket) {
     super._armTimeout(socket)
+    // Before Node ends the other side, too.
+    socket.prependOnceListener('end', () => this.#replies.flush())
     socket.once('end', () => {
       const linger = setTimeout(() => socket.destroy(), lingerMs).unref()
       // Else it would hold on to the socket, and to all that hangs on that, long after it is gone.
@@ -109,9 +111,9 @@ export class GateConnection extends SMTPConnection {
    */
   override handler_QUIT(_command: Buffer, callback: () => void) {
     const socket = this._socket
-    const isAlone = socket.writableLength === 0
+    const isAlone = this.#replies.isEmpty() && socket.writableLength === 0
     this.send(221, 'Bye')
-    socket.uncork()
+    this.#replies.flush()
     if (isAlone && socket.writableLength === 0) socket.destroy()
     this.close()
     callback()
@@ -146,18 +148,29 @@ export class GateConnection extends SMTPConnection {
   }
 
   override send(code: number, data?: string | string[] | null, context?: string | false) {
-    turns.cork(this._socket)
-    const text = code === 421 && typeof data === 'string' ? this.#whyClosed(data) : data
-    const shown = Array.isArray(text) ? text.map(printable) : printable(text ?? '')
-    super.send(code, shown, hasEnhancedCode(text) ? false : context)
+    this.#reply(code, data ?? '', context)
     // smtp-server forgets the envelope only after the answer to the message.
     const answersMessage = this.#takesMessage
     this.#takesMessage = code === 354
+    if (code === 421) return this.close()
     if (!this.#gate.finishing || goOn.has(code)) return
     if (!answersMessage && this.#inTransaction()) return
     // RFC 5321 §3.8: not without a word.
-    if (code !== 421 && code !== 221) super.send(421, shuttingDown, false)
+    if (code !== 221) this.#reply(421, shuttingDown)
     this.close()
+  }
+
+  #reply(code: number, data: string | string[], context?: string | false) {
+    // What is written before the end of a handshake would be in the middle of it.
+    if (this._upgrading) return
+    const text = code === 421 && typeof data === 'string' ? this.#whyClosed(data) : data
+    const enhanced = hasEnhancedCode(text) ? '' : this._getEnhancedStatusCode(code, context)
+    this.#replies.write(formatReply(code, enhanced, text))
+  }
+
+  override close() {
+    this.#replies.flush()
+    super.close()
   }
 
   /** smtp-server's 421 are all 4.4.2, which is that of the idle client only. */

@@ -48,7 +48,6 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
   function gather() {
     if (isGathering) return
     isGathering = true
-    turns.cork(line.socket())
     turns.atEnd(send)
   }
 
@@ -126,8 +125,9 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
         held += piece.toString('latin1')
         return undefined
       }
-      writeHeld()
       const socket = line.socket()
+      if (socket.writableCorked === 0) socket.cork()
+      writeHeld()
       if (socket.write(piece, 'latin1')) return undefined
       send()
       const isFull = socket.writableLength >= socket.writableHighWaterMark

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../src/clock.ts'
 import type { OnBytes } from '../src/onread.ts'
-import { turns } from '../src/turns.ts'
+import { createOutbox } from './outbox.ts'
 import { printable } from './reply.ts'
 
 export interface UpstreamReply {
@@ -111,7 +111,8 @@ export function createReplyLine(
     }
     const complete = { code, lines }
     lines = []
-    const asked = takePending()
+    // Nobody can answer a command that has not gone out.
+    const asked = commands.isEmpty() ? takePending() : undefined
     if (asked !== undefined) {
       inMessage = isDataAsked && code === 354
       isDataAsked = false
@@ -144,11 +145,8 @@ export function createReplyLine(
     pending = { resolve, reject, late }
   }
 
-  /** When the turn is over: a relay with many connections is woken once for all of them. */
   function write(text: string) {
-    if (trouble !== undefined) return
-    turns.cork(socket)
-    socket.write(text)
+    if (trouble === undefined) commands.write(text)
   }
 
   function reply(): Promise<UpstreamReply> {
@@ -207,6 +205,8 @@ export function createReplyLine(
     )
   }
 
+  // An address may be in UTF-8 (RFC 6531).
+  const commands = createOutbox(() => socket, 'utf8')
   const first = listen(open(hear)).setNoDelay(true)
   let socket = first
 

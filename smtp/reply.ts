@@ -204,6 +204,16 @@ export function replyText({ enhanced, text }: Pick<Reply, 'enhanced' | 'text'>):
   return text === '' ? enhanced : `${enhanced} ${text}`
 }
 
+/** RFC 5321 §4.2: the code is on each line, and the last one is that with a space after it. */
+export function formatReply(code: number, enhanced: string, text: string | string[]): string {
+  const lead = enhanced === '' ? '' : `${enhanced} `
+  if (!Array.isArray(text)) return `${code} ${lead}${printable(text)}\r\n`
+  const last = text.length - 1
+  return text
+    .map((line, at) => `${code}${at < last ? '-' : ' '}${lead}${printable(line)}\r\n`)
+    .join('')
+}
+
 /** RFC 5321 §4.2: replies are ASCII. One byte for each character (latin1), U+010A would be an LF. */
 export function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?')

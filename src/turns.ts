@@ -1,5 +1,3 @@
-import type { Writable } from 'node:stream'
-
 /**
  * The turns of the event loop. They are shared among all that send much: who has more to read waits in line for another one. And
  * something is done once for all that happens in one, when it is over.
@@ -11,11 +9,6 @@ export interface Turns {
   wait(goOn: () => void): void
   /** Calls back when this turn is over: all of them by one `setImmediate`. */
   atEnd(work: () => void): void
-  /**
-   * Corks it until this turn is over, and `atEnd` has called all: who reads several of them is woken once for all. One that is corked
-   * already is left to whoever did so; `uncork` and `end` let it go sooner.
-   */
-  cork(stream: Pick<Writable, 'writableCorked' | 'cork' | 'uncork'>): void
 }
 
 /** Read in one turn, by everybody together: fast clients' bytes arrive megabytes at a time. */
@@ -26,7 +19,6 @@ const pieceCost = 512
 export function createTurns(): Turns {
   const waiting: (() => void)[] = []
   let ending: (() => void)[] = []
-  let corked: Parameters<Turns['cork']>[0][] = []
   let leftBytes = turnBytes
   let isScheduled = false
 
@@ -42,9 +34,6 @@ export function createTurns(): Turns {
     const ended = ending
     ending = []
     for (const work of ended) callAlone(work)
-    const streams = corked
-    corked = []
-    for (const stream of streams) stream.uncork()
     // One alone, until the turn is full: to stop a stream and let it go on costs something each time.
     waiting.shift()?.()
     if (waiting.length > 0) schedule()
@@ -64,13 +53,6 @@ export function createTurns(): Turns {
 
     atEnd(work) {
       ending.push(work)
-      schedule()
-    },
-
-    cork(stream) {
-      if (stream.writableCorked > 0) return
-      stream.cork()
-      corked.push(stream)
       schedule()
     },
   }

@@ -1,4 +1,3 @@
-import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { createTurns } from '../src/turns.ts'
 
@@ -62,77 +61,16 @@ test('what waits for the end of a turn is called when it is over, all of it', as
   expect(called).toEqual([0, 1, 2, 3])
 })
 
-/** A stream that tells of each write as the operating system would get it. */
-function watched() {
-  const writes: string[] = []
-  const stream = new Writable({
-    decodeStrings: false,
-    write: (text, _encoding, done) => {
-      writes.push(text)
-      done()
-    },
-    writev: (parts, done) => {
-      writes.push(parts.map(({ chunk }) => chunk).join(''))
-      done()
-    },
-  })
-  return { stream, writes }
-}
-
-test('what is written to a corked stream goes out when the turn is over, with what its end adds', async () => {
-  const turns = createTurns()
-  const { stream, writes } = watched()
-  function write(text: string) {
-    turns.cork(stream)
-    stream.write(text)
-  }
-  turns.atEnd(() => write('c'))
-  write('a')
-  write('b')
-  await Promise.resolve()
-  expect(writes).toEqual([])
-  await turn()
-  expect(writes).toEqual(['abc'])
-  write('d')
-  await turn()
-  expect(writes).toEqual(['abc', 'd'])
-})
-
-test('whoever corks a stream afterwards keeps it', async () => {
-  const turns = createTurns()
-  const { stream, writes } = watched()
-  turns.cork(stream)
-  await turn()
-  stream.cork()
-  stream.write('a')
-  turns.atEnd(() => {})
-  await turn()
-  expect(writes).toEqual([])
-})
-
-test('a stream that was corked twice in a turn is let go by one uncork', () => {
-  const turns = createTurns()
-  const { stream, writes } = watched()
-  turns.cork(stream)
-  turns.cork(stream)
-  stream.write('a')
-  stream.uncork()
-  expect(writes).toEqual(['a'])
-})
-
 test('a fault at the end of a turn keeps nothing else from its end', async () => {
   const turns = createTurns()
-  const { stream, writes } = watched()
   const called: string[] = []
   const faults: unknown[] = []
   process.once('uncaughtException', (fault) => faults.push(fault))
-  turns.cork(stream)
-  stream.write('a')
   const fault = new Error('in one of them')
   turns.atEnd(() => {
     throw fault
   })
   turns.atEnd(() => called.push('the next'))
   await turn()
-  expect([called, writes, faults]).toEqual([['the next'], ['a'], [fault]])
+  expect([called, faults]).toEqual([['the next'], [fault]])
 })

@@ -19,6 +19,15 @@ function isTakenInATurn(taken: Promise<void> | undefined) {
   return Promise.race([taken?.then(() => true), nextTurn(false)])
 }
 
+test('an answer to DATA that comes before it has gone out is none', async () => {
+  const { connection, writes, say } = createHeldRelay()
+  const ready = connection.command('DATA')
+  say('354 Go ahead')
+  await expect(ready).rejects.toThrow('the upstream spoke without being asked: 354')
+  await nextTurn()
+  expect(writes).toEqual([])
+})
+
 test('a short message and its dot are one write', async () => {
   const { connection, writes, take, say } = await withData()
   const message = `From: a@ok.test\r\n\r\n${'x'.repeat(2_000)}\r\n`

@@ -80,10 +80,17 @@ test('a character of a reply that would become a line end is shown as a question
 
 test('replies to commands that came together go out together', async () => {
   const { client, accepted } = await connectedAtBothEnds()
-  const writes = vi.spyOn(accepted, '_writev')
+  const writes = vi.spyOn(accepted, 'write')
   client.write('NOOP\r\nRSET\r\nNOOP\r\n')
   for (let i = 0; i < 3; i++) expect(await client.reply()).toMatch(/^250 /)
-  expect(writes.mock.calls.map(([parts]) => parts.length)).toEqual([3])
+  expect(writes.mock.calls.map(([text]) => String(text).split('\r\n').length - 1)).toEqual([3])
+})
+
+test('a client that closes its side hears what was answered in the same turn', async () => {
+  const { client, accepted } = await connectedAtBothEnds()
+  accepted.prependOnceListener('end', () => accepted.emit('data', Buffer.from('NOOP\r\n')))
+  client.socket().end()
+  expect(await client.ended()).toMatch(/^250 /)
 })
 
 describe('AUTH', () => {

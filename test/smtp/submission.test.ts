@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { piecesOf } from '../../smtp/message.ts'
 import { createSenderCheck } from '../../smtp/sender.ts'
 import type { Session } from '../../smtp/session.ts'
@@ -55,13 +55,12 @@ test('a dot whose question had to be waited for is asked about again behind what
   const message = new PassThrough()
   const answer = submission.data(session, smtp, piecesOf(message, clock))
   message.end('From: a@ok.test\r\n\r\nHello\r\n')
-  await nextTurn()
+  await vi.waitFor(() => expect(relay.writes).toEqual(['DATA\r\n']))
   isAtHand = false
   relay.take()
   relay.say('354 Go ahead')
-  await nextTurn()
+  await vi.waitFor(() => expect(relay.writes.at(-1)).toMatch(/Hello\r\n$/))
   expect(questions).toHaveLength(1)
-  expect(relay.writes.at(-1)).toMatch(/Hello\r\n$/)
 
   // The message is on its way, and the relay has not taken it.
   questions[0]?.resolve(clearance)

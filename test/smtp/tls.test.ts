@@ -72,6 +72,17 @@ describe('before TLS', () => {
   })
 })
 
+describe('between STARTTLS and TLS', () => {
+  beforeEach(() => start(false, renewable()))
+
+  test('nothing is said, not even that the gate closes', async () => {
+    const client = await connectSmtp(gate.address)
+    expect(await client.say('STARTTLS')).toMatch(/^220 /)
+    await gate.close(0)
+    expect(await client.ended()).toBe('')
+  })
+})
+
 describe('with TLS', () => {
   beforeEach(() => start(false, renewable()))
 
