@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
 import { takeData } from './data-mode.ts'
 import type { GateServer } from './gate-server.ts'
-import { createOutbox } from './outbox.ts'
+import { createOutputBuffer } from './output-buffer.ts'
 import { badBase64, encryptionRequired, formatReply, type Reply, replyText } from './reply.ts'
 
 /** How long a client that is turned away, or has nothing more to say, may take to go. */
@@ -20,14 +20,14 @@ const shuttingDown = '4.3.2 Shutting down'
  * - the greeting comes when the operator wants it to, and not always after 100 ms;
  * - the enhanced code is the one that stands in a reply's text, not smtp-server's guess from the basic code;
  * - it ends as soon as its client has said QUIT, and between two messages as soon as the server closes;
- * - replies are ASCII, whatever their text is made of, and go out when the turn of the event loop is over, that to QUIT at once;
+ * - replies are ASCII, whatever their text is made of, and go out when the turn of the event loop is over, or the connection is;
  * - the end of a message is searched for, and not watched for: `takeData`.
  */
 export class GateConnection extends SMTPConnection {
   readonly #takesPlainAuth: boolean
   readonly #gate: GateServer
   /** Cheaper to write than UTF-8, and the same: replies are ASCII. */
-  readonly #replies = createOutbox(() => this._socket, 'latin1')
+  readonly #replies = createOutputBuffer(() => this._socket, 'latin1')
   #hidesAuth = false
   #takesMessage = false
   /** Not a listener of the socket: STARTTLS takes those away. */
@@ -68,20 +68,18 @@ export class GateConnection extends SMTPConnection {
   endUnlessAuthenticated() {
     if (this.session.user) return
     this.send(421, '4.4.2 Timeout: no authentication')
-    this.close()
   }
 
   end() {
     this.send(421, shuttingDown)
-    this.close()
   }
 
   /** For each socket of the connection. Node may keep one over TLS whose client broke off while it was written to. */
   override _armTimeout(socket: Socket = this._socket) {
     super._armTimeout(socket)
-    // Before Node ends the other side, too.
-    socket.prependOnceListener('end', () => this.#replies.flush())
-    socket.once('end', () => {
+    // Ahead of Node's own listener, which ends our side: nothing can be written then.
+    socket.prependOnceListener('end', () => {
+      this.#replies.flush()
       const linger = setTimeout(() => socket.destroy(), lingerMs).unref()
       // Else it would hold on to the socket, and to all that hangs on that, long after it is gone.
       socket.once('close', () => clearTimeout(linger))
@@ -147,6 +145,7 @@ export class GateConnection extends SMTPConnection {
     return super._isSupported(command)
   }
 
+  /** In place of smtp-server's, which writes each reply by itself, and keeps the last refusal for nobody here. */
   override send(code: number, data?: string | string[] | null, context?: string | false) {
     this.#reply(code, data ?? '', context)
     // smtp-server forgets the envelope only after the answer to the message.
@@ -156,18 +155,19 @@ export class GateConnection extends SMTPConnection {
     if (!this.#gate.finishing || goOn.has(code)) return
     if (!answersMessage && this.#inTransaction()) return
     // RFC 5321 §3.8: not without a word.
-    if (code !== 221) this.#reply(421, shuttingDown)
-    this.close()
+    if (code === 221) this.close()
+    else this.end()
   }
 
   #reply(code: number, data: string | string[], context?: string | false) {
-    // What is written before the end of a handshake would be in the middle of it.
+    // Until the handshake is over `_socket` is still the one below it: a reply would be in the clear, among records of TLS.
     if (this._upgrading) return
     const text = code === 421 && typeof data === 'string' ? this.#whyClosed(data) : data
     const enhanced = hasEnhancedCode(text) ? '' : this._getEnhancedStatusCode(code, context)
-    this.#replies.write(formatReply(code, enhanced, text))
+    this.#replies.write(formatReply({ code, enhanced, text }))
   }
 
+  /** What waits goes out first: behind the end of a socket nothing can be written. */
   override close() {
     this.#replies.flush()
     super.close()
@@ -189,6 +189,6 @@ function isBase64(text: string): boolean {
   return /^[A-Za-z0-9+/]*={0,2}$/.test(text)
 }
 
-function hasEnhancedCode(text: string | string[] | null | undefined): boolean {
+function hasEnhancedCode(text: string | string[]): boolean {
   return typeof text === 'string' && /^[245]\.\d{1,3}\.\d{1,3}( |$)/.test(text)
 }

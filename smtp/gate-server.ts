@@ -6,7 +6,7 @@ import { systemRandom } from '../src/random.ts'
 import { createRoster } from '../src/roster.ts'
 import type { Seats } from '../src/service/ports/limits.ts'
 import { GateConnection, lingerMs } from './connection.ts'
-import { replyText, tooManyConnections } from './reply.ts'
+import { formatReply, tooManyConnections } from './reply.ts'
 
 export interface GateServerOptions {
   readonly takesPlainAuth: boolean
@@ -130,7 +130,7 @@ export class GateServer extends SMTPServer {
 function turnAway(socket: Socket | TLSSocket) {
   socket.on('error', () => {})
   socket.resume()
-  socket.end(`${tooManyConnections.code} ${replyText(tooManyConnections)}\r\n`)
+  socket.end(formatReply(tooManyConnections))
   const linger = setTimeout(() => socket.destroy(), lingerMs)
   socket.once('close', () => clearTimeout(linger))
 }

@@ -126,6 +126,7 @@ export function createMessageWriter(line: ReplyLine, timeoutMs: number): Message
         return undefined
       }
       const socket = line.socket()
+      // Once: Node counts them, and `send` takes one away.
       if (socket.writableCorked === 0) socket.cork()
       writeHeld()
       if (socket.write(piece, 'latin1')) return undefined

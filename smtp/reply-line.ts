@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../src/clock.ts'
 import type { OnBytes } from '../src/onread.ts'
-import { createOutbox } from './outbox.ts'
+import { createOutputBuffer } from './output-buffer.ts'
 import { printable } from './reply.ts'
 
 export interface UpstreamReply {
@@ -64,6 +64,8 @@ export function createReplyLine(
   let trouble: UpstreamTrouble | undefined
   let leftInStep = 0
   let onRefused = () => {}
+  /** UTF-8: an address may be (RFC 6531). */
+  const commands = createOutputBuffer(() => socket, 'utf8')
   // One for the whole connection, set anew for each reply: a timer for each costs more.
   const timer = setTimeout(() => pending && fail(pending.late), timeoutMs).unref()
 
@@ -145,16 +147,12 @@ export function createReplyLine(
     pending = { resolve, reject, late }
   }
 
-  function write(text: string) {
-    if (trouble === undefined) commands.write(text)
-  }
-
   function reply(): Promise<UpstreamReply> {
     return new Promise((resolve, reject) => onReply(resolve, reject))
   }
 
   function command(line: string): Promise<UpstreamReply> {
-    write(`${line}\r\n`)
+    commands.write(`${line}\r\n`)
     isDataAsked = line === 'DATA'
     return reply()
   }
@@ -172,7 +170,7 @@ export function createReplyLine(
 
   /** Callbacks, not promises: both replies may come in one piece, and who waits for the second must be there by then. */
   function beginPipelined(mailLine: string, rcptLine: string): Promise<Beginning> {
-    write(`${mailLine}\r\n${rcptLine}\r\n`)
+    commands.write(`${mailLine}\r\n${rcptLine}\r\n`)
     return new Promise((resolve, reject) => {
       onReply((mail) => {
         const mailAt = clock.monotonic()
@@ -205,8 +203,6 @@ export function createReplyLine(
     )
   }
 
-  // An address may be in UTF-8 (RFC 6531).
-  const commands = createOutbox(() => socket, 'utf8')
   const first = listen(open(hear)).setNoDelay(true)
   let socket = first
 

@@ -204,9 +204,17 @@ export function replyText({ enhanced, text }: Pick<Reply, 'enhanced' | 'text'>):
   return text === '' ? enhanced : `${enhanced} ${text}`
 }
 
-/** RFC 5321 §4.2: the code is on each line, and the last one is that with a space after it. */
-export function formatReply(code: number, enhanced: string, text: string | string[]): string {
+/**
+ * A whole reply with its line ends (RFC 5321 §4.2.1): each line begins with the code, and a hyphen behind that says that another one
+ * follows. The enhanced code, empty for none, is on each too (RFC 2034 §4). What is not printable ASCII becomes `?`.
+ */
+export function formatReply({
+  code,
+  enhanced,
+  text,
+}: Omit<Reply, 'text'> & { readonly text: string | string[] }): string {
   const lead = enhanced === '' ? '' : `${enhanced} `
+  // Nearly all are one line, which needs no list.
   if (!Array.isArray(text)) return `${code} ${lead}${printable(text)}\r\n`
   const last = text.length - 1
   return text

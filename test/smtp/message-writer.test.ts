@@ -19,7 +19,7 @@ function isTakenInATurn(taken: Promise<void> | undefined) {
   return Promise.race([taken?.then(() => true), nextTurn(false)])
 }
 
-test('an answer to DATA that comes before it has gone out is none', async () => {
+test('a reply that comes before its command has gone out ends the connection', async () => {
   const { connection, writes, say } = createHeldRelay()
   const ready = connection.command('DATA')
   say('354 Go ahead')

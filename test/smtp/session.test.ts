@@ -81,9 +81,9 @@ test('a character of a reply that would become a line end is shown as a question
 test('replies to commands that came together go out together', async () => {
   const { client, accepted } = await connectedAtBothEnds()
   const writes = vi.spyOn(accepted, 'write')
-  client.write('NOOP\r\nRSET\r\nNOOP\r\n')
+  client.write('RSET\r\n'.repeat(3))
   for (let i = 0; i < 3; i++) expect(await client.reply()).toMatch(/^250 /)
-  expect(writes.mock.calls.map(([text]) => String(text).split('\r\n').length - 1)).toEqual([3])
+  expect(writes).toHaveBeenCalledOnce()
 })
 
 test('a client that closes its side hears what was answered in the same turn', async () => {
