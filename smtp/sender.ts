@@ -95,7 +95,7 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
-    { known, isRepeated }: { readonly known?: Clearance; readonly isRepeated?: boolean } = {},
+    { known, isRepeated }: { known?: Clearance | undefined; isRepeated?: boolean } = {},
   ): MaybePromise<Leave> {
     const { digest } = session
     if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
@@ -140,8 +140,12 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
   }
 
   function permit(session: Session, sender: EnvelopeSender): MaybePromise<PermittedSender> {
-    const domains = sender.domain === null ? [] : [sender.domain]
-    return andThen(askLeave(session, 'envelope', domains), (leave) => {
+    const { domain } = sender
+    const domains = domain === null ? [] : [domain]
+    const { lastPermitted: last } = session
+    const known = last?.domain === domain ? last?.clearance : undefined
+    return andThen(askLeave(session, 'envelope', domains, { known }), (leave) => {
+      session.lastPermitted = { domain, clearance: leave.clearance }
       count(session, leave)
       return { sender, leave }
     })
@@ -158,7 +162,10 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       const { digest } = presented
       const admitted = ask(session, 'auth', () => admission.admit(digest, session.remoteAddress()))
       return andThen(admitted, (verdict) => {
-        if (verdict.allowed) session.digest = digest
+        if (verdict.allowed) {
+          session.digest = digest
+          session.lastPermitted = undefined
+        }
         return verdict
       })
     },

@@ -2,6 +2,7 @@ import type { SMTPServerSession } from 'smtp-server'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
 import type { Digest } from '../src/core/token.ts'
+import type { Clearance } from '../src/service/authenticate.ts'
 
 /** What the gate remembers of one SMTP connection. The token itself is never in it. */
 export interface Session {
@@ -10,6 +11,8 @@ export interface Session {
   readonly remoteAddress: () => string
   /** Set by a successful AUTH. */
   digest: Digest | undefined
+  /** Of the last envelope: the next message on the connection is mostly from the same domain. */
+  lastPermitted: { readonly domain: string | null; readonly clearance: Clearance } | undefined
   failures: number
   closed: boolean
   /** Gives back what the connection has taken. */
@@ -47,6 +50,7 @@ function beginSession(smtp: SMTPServerSession): () => Session {
     requestId: () => `${smtp.id}-${smtp.transaction}`,
     remoteAddress: () => smtp.remoteAddress,
     digest: undefined,
+    lastPermitted: undefined,
     failures: 0,
     closed: false,
     onClose: () => {},

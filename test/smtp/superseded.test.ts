@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
-import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { createCertificate } from '../helpers/certificate.ts'
 import { createMemoryNode } from '../helpers/memory-node.ts'
 import { type ScriptedRelay, startScriptedRelay } from '../helpers/scripted-relay.ts'
 import { connectSmtp, plain, type SmtpClient } from '../helpers/smtp-client.ts'
@@ -61,6 +62,12 @@ async function upToData() {
   await client.say('MAIL FROM:<a@ok.test>')
   await client.say('RCPT TO:<b@c.test>')
   await client.say('DATA')
+}
+
+async function sendMessage() {
+  await upToData()
+  client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
+  expect(await client.reply()).toMatch(/^250 /)
 }
 
 test('a token deleted while the relay greets never gets to MAIL', async () => {
@@ -191,10 +198,54 @@ test('a decision that is superseded again and again is temporary, and the relay 
 })
 
 test('a session is decided from memory: the store is asked for a token and a domain once', async () => {
-  for (let i = 0; i < 3; i++) {
-    await upToData()
-    client.write('From: a@ok.test\r\n\r\nx\r\n.\r\n')
-    expect(await client.reply()).toMatch(/^250 /)
-  }
+  for (let i = 0; i < 3; i++) await sendMessage()
   expect(node.store.questions).toBe(2)
+})
+
+describe('what was decided about the message before', () => {
+  beforeEach(sendMessage)
+
+  test('is the answer for the next one from the same domain, and nothing is looked up', async () => {
+    const lookups = [vi.spyOn(node.lookup, 'findCredential'), vi.spyOn(node.lookup, 'findDomain')]
+    await sendMessage()
+    for (const lookup of lookups) expect(lookup).not.toHaveBeenCalled()
+    const permitted = gate.logged.filter(({ stage, allowed }) => stage === 'envelope' && allowed)
+    expect(permitted).toHaveLength(2)
+  })
+
+  test('is none for another domain, and none for no domain', async () => {
+    expect(await client.say('MAIL FROM:<a@other.test>')).toMatch(/^550 5\.7\.1 /)
+    expect(await client.say('MAIL FROM:<>')).toMatch(/^250 /)
+    await client.say('RCPT TO:<b@c.test>')
+    await client.say('DATA')
+    client.write('From: a@other.test\r\n\r\nx\r\n.\r\n')
+    expect(await client.reply()).toMatch(/^550 5\.7\.1 /)
+  })
+
+  test('is none once the token is deleted', async () => {
+    node.revoke(token)
+    expect(await client.say('MAIL FROM:<a@ok.test>')).toBe(ended)
+  })
+
+  test('is none without a lease', async () => {
+    node.trust.hasLease = false
+    expect(await client.say('MAIL FROM:<a@ok.test>')).toBe(undecided)
+  })
+})
+
+test('what was decided before STARTTLS is no answer behind it', async () => {
+  const another = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
+  node.store.allow(another, ['another.test'])
+  const pair = createCertificate('gate.test')
+  const tls = { current: () => pair, onChange: () => () => {} }
+  gate = await startSmtpGateway(node.lookup, relay.port, { trust: node.trust, tls })
+  client = await connectSmtp(gate.address)
+  await client.say('EHLO client.test')
+  await client.say(plain(token))
+  expect(await client.say('MAIL FROM:<a@ok.test>')).toMatch(/^250 /)
+  await client.say('STARTTLS')
+  await client.upgrade()
+  await client.say('EHLO client.test')
+  expect(await client.say(plain(another))).toMatch(/^235 /)
+  expect(await client.say('MAIL FROM:<a@ok.test>')).toMatch(/^550 5\.7\.1 /)
 })
