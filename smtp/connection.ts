@@ -28,6 +28,7 @@ export class GateConnection extends SMTPConnection {
   readonly #gate: GateServer
   /** Cheaper to write than UTF-8, and the same: replies are ASCII. */
   readonly #replies = createOutputBuffer(() => this._socket, 'latin1')
+  #watched: Socket | undefined
   #hidesAuth = false
   #takesMessage = false
   /** Not a listener of the socket: STARTTLS takes those away. */
@@ -74,12 +75,15 @@ export class GateConnection extends SMTPConnection {
     this.send(421, shuttingDown)
   }
 
-  /** For each socket of the connection. Node may keep one over TLS whose client broke off while it was written to. */
+  /** For each socket of the connection, and again whenever a client has waited for long. */
   override _armTimeout(socket: Socket = this._socket) {
     super._armTimeout(socket)
+    if (socket === this.#watched) return
+    this.#watched = socket
     // Ahead of Node's own listener, which ends our side: nothing can be written then.
     socket.prependOnceListener('end', () => {
       this.#replies.flush()
+      // Node may keep one over TLS whose client broke off while it was written to.
       const linger = setTimeout(() => socket.destroy(), lingerMs).unref()
       // Else it would hold on to the socket, and to all that hangs on that, long after it is gone.
       socket.once('close', () => clearTimeout(linger))

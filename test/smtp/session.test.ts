@@ -93,6 +93,20 @@ test('a client that closes its side hears what was answered in the same turn', a
   expect(await client.ended()).toMatch(/^250 /)
 })
 
+test('a client that waits for long is not watched twice', async () => {
+  const { client, accepted } = await connectedAtBothEnds()
+  await client.say('EHLO client.test')
+  const answered = Promise.withResolvers<void>()
+  lookup.before = () => answered.promise
+  client.write(`${plain(token)}\r\n`)
+  await vi.waitFor(() => expect(lookup.questions).toBe(1))
+  const watching = accepted.listenerCount('end')
+  accepted.emit('timeout')
+  expect(accepted.listenerCount('end')).toBe(watching)
+  answered.resolve()
+  expect(await client.reply()).toMatch(/^235 /)
+})
+
 describe('AUTH', () => {
   test('PLAIN and LOGIN take the token as the password, in one line or in several', async () => {
     for (const user of ['api', 'smtp@mailtrap.io']) {
