@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   type OutageBench,
   openSession,
@@ -44,7 +44,10 @@ export function storeOutage(
       ;({ bench, gate } = stage())
       known = await bench.createToken()
       unseen = await bench.createToken()
-      expect((await sendHttp(gate, known.token)).status).toBe(200)
+      // A short lease ends where the machine is busy with something else for as long: that is a 503, and passes.
+      await vi.waitFor(async () => {
+        expect((await sendHttp(gate, known.token)).status).toBe(200)
+      }, recovery)
       await begin()
     }, 60_000)
 
