@@ -36,7 +36,7 @@ export function authenticate({
       exchange.principal = verdict.principal
       exchange.clearance = {
         stillHolds: verdict.stillHolds,
-        renew: () => decideOn(exchange, () => authenticator.authorise(exchange.digest, [])),
+        renew: () => decideOn(exchange, () => authenticator.authorise(exchange.presented, [])),
       }
       return undefined
     }
@@ -56,8 +56,8 @@ export function authenticate({
   }
 
   return function checkStanding(exchange) {
-    const { digest, remoteAddress } = exchange
-    const refused = decideOn(exchange, () => admission.admit(digest, remoteAddress))
+    const { presented, remoteAddress } = exchange
+    const refused = decideOn(exchange, () => admission.admit(presented, remoteAddress))
     return andThen(refused, (refusal) => refusal ?? tooManyCalls(exchange))
   }
 }

@@ -48,13 +48,13 @@ export function bearer({ authenticator, admission, clientAddress, report }: Bear
       return refuseDenial(exchange, denial)
     }
     const presented = authenticator.present(credential.bearerToken)
-    if (!presented.wellFormed) {
+    if (presented === undefined) {
       const malformed = { allowed: false, reason: 'malformed-token' } as const
       const denial = admission.fail(malformed, exchange.remoteAddress)
       report?.(exchange, 'auth', denial)
       return refuseDenial(exchange, denial)
     }
-    exchange.digest = presented.digest
+    exchange.presented = presented
     return undefined
   }
 }

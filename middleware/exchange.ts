@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { MaybePromise } from '../src/core/maybe-promise.ts'
-import type { Digest } from '../src/core/token.ts'
+import type { PresentedToken } from '../src/service/ports/presented-token.ts'
 import type { Refusal } from './challenge.ts'
 
 /** A decision that is acted on later than it was made. */
@@ -19,8 +19,8 @@ export interface Exchange {
   readonly requestId: string
   /** Where the client is, as far as those can be trusted who say so; set by `bearer`. */
   remoteAddress: string
-  /** Digest of the presented token, set by `bearer`. Unproven until `authenticate`. */
-  digest: Digest
+  /** The token, set by `bearer`. Unproven until `authenticate`. */
+  presented: PresentedToken
   /** Who the token was issued to, set by `authenticate` and again, for what is sent, by `sender`. */
   principal: Principal
   /** Whether what was decided may still be acted on, set with the principal. */
@@ -48,7 +48,7 @@ export function openExchange(
     outgoing,
     requestId,
     remoteAddress: unknown,
-    digest: unknown,
+    presented: unknown,
     principal: unknown,
     clearance: unknown,
     senders: unknown,

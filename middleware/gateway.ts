@@ -148,8 +148,9 @@ export function createHttpApp(deps: HttpGatewayDeps, options: HttpGatewayOptions
     return undefined
   }
 
-  function sign({ upstream, principal, senders }: GatewayExchange) {
-    return assertions.sign({ audience: upstream.origin, principal, senders, protocol: 'http' })
+  function sign({ presented, upstream, principal, senders }: GatewayExchange) {
+    const audience = upstream.origin
+    return assertions.sign(presented, { audience, principal, senders, protocol: 'http' })
   }
 
   function forward(exchange: GatewayExchange, assertion: string) {

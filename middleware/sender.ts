@@ -112,7 +112,7 @@ function authoriseSenders(
     return undefined
   }
   return settle(
-    () => authenticator.authoriseEach(exchange.digest, senders),
+    () => authenticator.authoriseEach(exchange.presented, senders),
     conclude,
     (fault) => {
       onFault?.(exchange, fault)

@@ -6,6 +6,7 @@ import { andThen, type MaybePromise, settle } from '../src/core/maybe-promise.ts
 import type { Admission } from '../src/service/admission.ts'
 import type { Authenticator, Clearance, Verdict } from '../src/service/authenticate.ts'
 import type { RateLimit } from '../src/service/ports/limits.ts'
+import type { PresentedToken } from '../src/service/ports/presented-token.ts'
 import { authenticationRequired, badSender, denialReply, SmtpRefusal, undecided } from './reply.ts'
 import type { DecisionReport, Session } from './session.ts'
 
@@ -21,6 +22,8 @@ export interface SenderCheckDeps {
 
 /** Leave to take one step of a message, which may only come after some waiting. */
 export interface Leave {
+  /** Whose leave it is. */
+  readonly presented: PresentedToken
   /** The domains (A-labels) that it is leave to send as, all of them; none for the null sender. */
   readonly domains: readonly string[]
   readonly clearance: Clearance
@@ -49,13 +52,13 @@ export interface PermittedSender {
  * not outlive its token. Answers at once what is in memory; throws, or rejects with, `SmtpRefusal`.
  */
 export interface SenderCheck {
-  /** Is this a live token? If so the session remembers its digest. */
+  /** Is this a live token? If so the session keeps it. */
   authenticate(session: Session, bearerToken: string): MaybePromise<Decision>
   /** Counts and reports a denial that needed no question; answers what the client is to be told. */
   deny(session: Session, denial: Denial): Denial
   /** RFC5321.MailFrom. */
   envelope(session: Session, mailFrom: string): MaybePromise<PermittedSender>
-  /** Every domain of header and envelope. Where the header adds none, the envelope's leave answers while it holds. */
+  /** Every domain of envelope and header. */
   message(
     session: Session,
     headerDomains: readonly string[],
@@ -95,15 +98,20 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
     session: Session,
     stage: 'envelope' | 'message',
     domains: readonly string[],
-    { known, isRepeated }: { known?: Clearance | undefined; isRepeated?: boolean } = {},
+    isRepeated = false,
   ): MaybePromise<Leave> {
-    const { digest } = session
-    if (digest === undefined) throw new SmtpRefusal(authenticationRequired)
-    const question = () => authenticator.authorise(digest, domains, known)
+    const { presented } = session
+    if (presented === undefined) throw new SmtpRefusal(authenticationRequired)
+    const question = () => authenticator.authorise(presented, domains)
     return andThen(ask(session, stage, question, isRepeated), (verdict) => {
       const clearance = clearanceOf(verdict)
       const askAnew = () => ask(session, stage, question, true)
-      return { domains, clearance, take: (step) => take(session, clearance, step, askAnew) }
+      return {
+        presented,
+        domains,
+        clearance,
+        take: (step) => take(session, clearance, step, askAnew),
+      }
     })
   }
 
@@ -142,10 +150,7 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
   function permit(session: Session, sender: EnvelopeSender): MaybePromise<PermittedSender> {
     const { domain } = sender
     const domains = domain === null ? [] : [domain]
-    const { lastPermitted: last } = session
-    const known = last?.domain === domain ? last?.clearance : undefined
-    return andThen(askLeave(session, 'envelope', domains, { known }), (leave) => {
-      session.lastPermitted = { domain, clearance: leave.clearance }
+    return andThen(askLeave(session, 'envelope', domains), (leave) => {
       count(session, leave)
       return { sender, leave }
     })
@@ -156,16 +161,14 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
 
     authenticate(session, bearerToken) {
       const presented = authenticator.present(bearerToken)
-      if (!presented.wellFormed) {
+      if (presented === undefined) {
         return deny(session, { allowed: false, reason: 'malformed-token' })
       }
-      const { digest } = presented
-      const admitted = ask(session, 'auth', () => admission.admit(digest, session.remoteAddress()))
+      const admitted = ask(session, 'auth', () =>
+        admission.admit(presented, session.remoteAddress()),
+      )
       return andThen(admitted, (verdict) => {
-        if (verdict.allowed) {
-          session.digest = digest
-          session.lastPermitted = undefined
-        }
+        if (verdict.allowed) session.presented = presented
         return verdict
       })
     },
@@ -178,14 +181,10 @@ export function createSenderCheck(deps: SenderCheckDeps): SenderCheck {
       return permit(session, { address: `${localPart}@${domain}`, domain })
     },
 
-    message(session, headerDomains, { domains, clearance }) {
-      const addsNone = headerDomains.every((name) => domains.includes(name))
-      if (addsNone) return askLeave(session, 'message', domains, { known: clearance })
-      return askLeave(session, 'message', [...new Set([...headerDomains, ...domains])])
-    },
+    message: (session, headerDomains, { domains }) =>
+      askLeave(session, 'message', [...new Set([...domains, ...headerDomains])]),
 
-    messageStill: (session, { domains, clearance }) =>
-      askLeave(session, 'message', domains, { known: clearance, isRepeated: true }),
+    messageStill: (session, { domains }) => askLeave(session, 'message', domains, true),
   }
 }
 

@@ -1,18 +1,15 @@
 import type { SMTPServerSession } from 'smtp-server'
 import type { Decision, Principal } from '../src/core/decide.ts'
 import type { Denial } from '../src/core/denial.ts'
-import type { Digest } from '../src/core/token.ts'
-import type { Clearance } from '../src/service/authenticate.ts'
+import type { PresentedToken } from '../src/service/ports/presented-token.ts'
 
-/** What the gate remembers of one SMTP connection. The token itself is never in it. */
+/** What the gate remembers of one SMTP connection. The token's text is never in it. */
 export interface Session {
   /** For logs; of the connection at AUTH, of the message afterwards. */
   readonly requestId: () => string
   readonly remoteAddress: () => string
   /** Set by a successful AUTH. */
-  digest: Digest | undefined
-  /** Of the last envelope: the next message on the connection is mostly from the same domain. */
-  lastPermitted: { readonly domain: string | null; readonly clearance: Clearance } | undefined
+  presented: PresentedToken | undefined
   failures: number
   closed: boolean
   /** Gives back what the connection has taken. */
@@ -49,8 +46,7 @@ function beginSession(smtp: SMTPServerSession): () => Session {
   const session: Session = {
     requestId: () => `${smtp.id}-${smtp.transaction}`,
     remoteAddress: () => smtp.remoteAddress,
-    digest: undefined,
-    lastPermitted: undefined,
+    presented: undefined,
     failures: 0,
     closed: false,
     onClose: () => {},

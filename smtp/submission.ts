@@ -156,7 +156,7 @@ export function createSubmission(deps: SubmissionDeps): Handover {
     const decided = senders.message(session, message.senders, envelopeLeave)
     const leave = isPromise(decided) ? await decided : decided
     const { principal } = leave.clearance
-    const signed = deps.assertions.sign({
+    const signed = deps.assertions.sign(leave.presented, {
       audience: upstream.origin,
       principal,
       senders: leave.domains,

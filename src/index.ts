@@ -9,6 +9,7 @@ export type { Denial, DenialReason } from './core/denial.ts'
 export { normaliseDomain } from './core/domain.ts'
 export { type Authenticator, createAuthenticator } from './service/authenticate.ts'
 export type { Lookup } from './service/ports/lookup.ts'
+export type { PresentedToken } from './service/ports/presented-token.ts'
 
 export interface Gate {
   readonly authenticator: Authenticator

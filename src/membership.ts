@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { createCachedLookup, type SharedCache } from './cache/cached-lookup.ts'
+import { createRecentTokens } from './cache/recent-tokens.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { DatabaseClock } from './fleet/database-clock.ts'
@@ -85,6 +86,7 @@ export async function joinFleet(
     authenticator: createAuthenticator({
       lookup,
       trust,
+      recentTokens: createRecentTokens(config.cacheEntries),
       clock,
       tokenPrefix: config.tokenPrefix,
     }),

@@ -59,9 +59,7 @@ function check(rawHeaders: readonly string[], domain: string): Outcome | Promise
   const credential = readCredential(rawHeaders)
   if (credential.found !== 'one') throw new Error('the credential was not found')
   const presented = join.authenticator.present(credential.bearerToken)
-  return presented.wellFormed
-    ? join.authenticator.authorise(presented.digest, [domain])
-    : 'malformed'
+  return presented === undefined ? 'malformed' : join.authenticator.authorise(presented, [domain])
 }
 
 const checkKnown: Check = (index) => {
@@ -166,7 +164,8 @@ const calls = {
     forMs,
   }: {
     readonly kind: keyof typeof kinds
-    readonly tier: Tier | undefined
+    /** Undefined: memory alone. */
+    readonly tier: Exclude<Tier, 'memory'> | undefined
     readonly forMs: number
   }): Promise<CheckCost> {
     const { ask, ends } = kinds[kind]

@@ -104,16 +104,15 @@ async function prepareChecks({ crew, progress }: Bench): Promise<Check[]> {
   const postgresOnly = await open(sharing)
   const shared = await open({ ...sharing, redisUrl: redis.url })
 
-  const known =
-    (agent: Agent<CheckProcess>, tier: 'memory' | 'shared' | 'store') => (forMs: number) =>
-      agent.call('measure', { kind: 'known', tier, forMs })
+  const known = (agent: Agent<CheckProcess>, tier?: 'shared' | 'store') => (forMs: number) =>
+    agent.call('measure', { kind: 'known', tier, forMs })
   return [
     {
       name: bareMemory,
       kind: 'floor',
       measure: (forMs) => warm.call('measureBareMemory', { forMs }),
     },
-    { name: 'memory', kind: 'postern', against: bareMemory, measure: known(warm, 'memory') },
+    { name: 'memory', kind: 'postern', against: bareMemory, measure: known(warm) },
     {
       name: 'malformed: never looked up',
       kind: 'postern',
@@ -122,7 +121,7 @@ async function prepareChecks({ crew, progress }: Bench): Promise<Check[]> {
     {
       name: 'unknown, asked before',
       kind: 'postern',
-      measure: (forMs) => warm.call('measure', { kind: 'unknown', tier: 'memory', forMs }),
+      measure: (forMs) => warm.call('measure', { kind: 'unknown', tier: undefined, forMs }),
     },
     {
       name: 'unknown, each another: SQLite',

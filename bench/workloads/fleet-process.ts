@@ -43,8 +43,8 @@ const calls = {
     const said: Record<string, number> = {}
     for (const { authenticator } of members) {
       const presented = authenticator.present(token)
-      if (!presented.wellFormed) throw new Error('the token is malformed')
-      const verdict = await authenticator.authorise(presented.digest, [domain])
+      if (presented === undefined) throw new Error('the token is malformed')
+      const verdict = await authenticator.authorise(presented, [domain])
       const outcome = verdict.allowed ? 'allowed' : verdict.reason
       said[outcome] = (said[outcome] ?? 0) + 1
     }

@@ -47,8 +47,8 @@ async function withNode<T>(
       tokens: found,
       ask(index) {
         const presented = authenticator.present(bulkToken(index))
-        if (!presented.wellFormed) throw new Error('the token is malformed')
-        const verdict = authenticator.authorise(presented.digest, [bulkDomain])
+        if (presented === undefined) throw new Error('the token is malformed')
+        const verdict = authenticator.authorise(presented, [bulkDomain])
         return andThen(verdict, expectAllowed)
       },
     })

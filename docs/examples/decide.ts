@@ -6,10 +6,10 @@ const gate = await openGate({ databaseUrl: process.env.DATABASE ?? 'sqlite:./dat
 
 const presented = gate.authenticator.present(token)
 const name = normaliseDomain(domain)
-if (!presented.wellFormed || name === undefined) {
+if (presented === undefined || name === undefined) {
   console.log('refused: no token, or no domain')
 } else {
-  const decision = await gate.authenticator.authorise(presented.digest, [name])
+  const decision = await gate.authenticator.authorise(presented, [name])
   console.log(decision.allowed ? `token ${decision.principal.tokenId}` : decision.reason)
 }
 await gate.close()

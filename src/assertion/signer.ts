@@ -1,16 +1,22 @@
 import { type KeyObject, sign as signBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
-import { isPromise } from '../core/maybe-promise.ts'
-import type { AssertionSigner } from '../service/ports/assertions.ts'
+import { areSameDomains } from '../core/domain.ts'
+import { andThen } from '../core/maybe-promise.ts'
+import type {
+  AssertionRequest,
+  AssertionSigner,
+  SignedAssertion,
+} from '../service/ports/assertions.ts'
 import { type KeyRing, type SigningKey, signingAlgorithm } from './key-ring.ts'
 
 /** How long an upstream may rely on an assertion: `exp` - `iat`. */
 const assertionLifetimeSeconds = 60
 /** An assertion is handed out again until this age, so that every upstream has at least half its life left. */
 const reuseMs = (assertionLifetimeSeconds * 1000) / 2
-/** Some hundred bytes each. */
+/** Some 600 bytes each; one for a batch of very many domains is not kept. */
 const maxKept = 10_000
+const maxKeptLength = 4_096
 
 interface SignerDeps {
   readonly keyRing: Pick<KeyRing, 'current' | 'held'>
@@ -19,20 +25,23 @@ interface SignerDeps {
   readonly issuer: string
 }
 
-type SignRequest = Parameters<AssertionSigner['sign']>[0]
-
 /** Signs what was decided; the claims are listed in docs/assertion.md. */
 export function createAssertionSigner({ keyRing, clock, issuer }: SignerDeps): AssertionSigner {
-  const kept = new LRUCache<string, { jws: string; kid: string; signedAt: number }>({
-    max: maxKept,
-  })
+  const kept = new LRUCache<string, SignedAssertion>({ max: maxKept })
 
-  function signWith({ kid, privateKey }: SigningKey, request: SignRequest): string {
-    const name = nameOf(request)
-    const known = kept.get(name)
-    const now = clock.monotonic()
-    if (known !== undefined && known.kid === kid && now - known.signedAt < reuseMs) return known.jws
-    const { audience, principal, senders, protocol } = request
+  function isFresh({ kid, signedAt }: SignedAssertion, key: SigningKey): boolean {
+    return kid === key.kid && clock.monotonic() - signedAt < reuseMs
+  }
+
+  /** Mostly the token's last one, for which no name has to be made; else by name, for tokens that send as several domains in turn. */
+  function reuse(last: SignedAssertion | undefined, key: SigningKey, request: AssertionRequest) {
+    if (last !== undefined && isSame(last.about, request) && isFresh(last, key)) return last
+    const known = kept.get(nameOf(request))
+    return known !== undefined && isFresh(known, key) ? known : undefined
+  }
+
+  function signAnew({ kid, privateKey }: SigningKey, about: AssertionRequest): SignedAssertion {
+    const { audience, principal, senders, protocol } = about
     const issuedAt = Math.floor(clock.now() / 1000)
     const claims = {
       account_id: principal.accountId,
@@ -45,15 +54,20 @@ export function createAssertionSigner({ keyRing, clock, issuer }: SignerDeps): A
       exp: issuedAt + assertionLifetimeSeconds,
     }
     const jws = compactJws({ alg: signingAlgorithm, kid, typ: 'JWT' }, claims, privateKey)
-    kept.set(name, { jws, kid, signedAt: now })
-    return jws
+    return { jws, kid, signedAt: clock.monotonic(), about }
   }
 
   return {
-    sign(request) {
-      const key = keyRing.held() ?? keyRing.current()
-      return isPromise(key) ? key.then((read) => signWith(read, request)) : signWith(key, request)
-    },
+    sign: (slot, request) =>
+      andThen(keyRing.held() ?? keyRing.current(), (key) => {
+        const known = reuse(slot.assertion, key, request)
+        const signed = known ?? signAnew(key, request)
+        if (signed.jws.length <= maxKeptLength) {
+          slot.assertion = signed
+          if (known === undefined) kept.set(nameOf(request), signed)
+        }
+        return signed.jws
+      }),
   }
 }
 
@@ -67,7 +81,18 @@ function base64url(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
+/** Compares what `nameOf` names: a claim belongs into both. */
+function isSame(one: AssertionRequest, other: AssertionRequest): boolean {
+  return (
+    one.principal.tokenId === other.principal.tokenId &&
+    one.principal.accountId === other.principal.accountId &&
+    one.protocol === other.protocol &&
+    one.audience === other.audience &&
+    areSameDomains(one.senders, other.senders)
+  )
+}
+
 /** What an assertion is about: one for each. No domain, protocol, number or origin has a space in it. */
-function nameOf({ audience, principal, senders, protocol }: SignRequest): string {
+function nameOf({ audience, principal, senders, protocol }: AssertionRequest): string {
   return `${principal.tokenId} ${principal.accountId} ${protocol} ${audience} ${senders.join(' ')}`
 }

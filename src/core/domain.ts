@@ -59,3 +59,8 @@ function isMailDomain(ascii: string): boolean {
   // `1.2.3.4` and `0x7f.1` are addresses to some programs (WHATWG URL, "ends in a number").
   return dot >= 0 && !/^(\d+|0x[0-9a-f]*)$/.test(ascii.slice(dot + 1))
 }
+
+/** The same names (A-labels) in the same order. */
+export function areSameDomains(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((name, i) => name === other[i])
+}

@@ -1,7 +1,7 @@
 import { normaliseDomain } from './domain.ts'
 import { type AccessLevel, maxGrants } from './grants.ts'
 import { parseInstant } from './instant.ts'
-import { type Digest, digestToken, lastFour, parseToken } from './token.ts'
+import { type Digest, digestToken, isWellFormed, lastFour } from './token.ts'
 import { nameProblem } from './token-name.ts'
 
 /**
@@ -147,7 +147,7 @@ function tokenProblem(token: string, tokenPrefix: string): string | undefined {
   if (token.length < minImportedLength) {
     return `the token is shorter than ${minImportedLength} characters: it could be guessed`
   }
-  if (parseToken(token, tokenPrefix).wellFormed) return undefined
+  if (isWellFormed(token, tokenPrefix)) return undefined
   return token.startsWith(tokenPrefix)
     ? `the token begins with ${tokenPrefix} and lacks the checksum of such tokens: was it cut?`
     : 'the token is too long: gates do not look it up'

@@ -23,25 +23,6 @@ export function mintToken(prefix: string, bytes: (length: number) => Uint8Array)
   return body + checksum(body)
 }
 
-export type PresentedToken =
-  | { readonly wellFormed: true; readonly digest: Digest }
-  | { readonly wellFormed: false }
-
-/**
- * Reads a token as presented. One that carries our prefix must carry its checksum; any other printable form may be an
- * imported credential and is looked up. The form only spares look-ups, and a token that `isKnown` has had it.
- */
-export function parseToken(
-  presented: string,
-  prefix: string,
-  isKnown: (digest: Digest) => boolean = () => false,
-): PresentedToken {
-  if (presented.length > maxTokenLength) return { wellFormed: false }
-  const digest = digestToken(presented)
-  if (!isKnown(digest) && !hasForm(presented, prefix)) return { wellFormed: false }
-  return { wellFormed: true, digest }
-}
-
 /**
  * The digest under which a token is kept. A 178-bit random secret needs no slow hash:
  * docs/decisions/0003-tokens-are-kept-as-sha-256.md.
@@ -60,8 +41,13 @@ export function isTokenPrefix(text: string): boolean {
   return /^[A-Za-z0-9_.-]{0,19}[_.-]$/.test(text)
 }
 
-function hasForm(token: string, prefix: string): boolean {
-  return /^[\x21-\x7e]+$/.test(token) && (!token.startsWith(prefix) || hasChecksum(token, prefix))
+/**
+ * Whether a text may be a bearer token, of ours or an imported one. What carries our prefix must carry its checksum; any other
+ * printable text may be imported. The form only spares look-ups.
+ */
+export function isWellFormed(token: string, prefix: string): boolean {
+  if (token.length > maxTokenLength || !/^[\x21-\x7e]+$/.test(token)) return false
+  return !token.startsWith(prefix) || hasChecksum(token, prefix)
 }
 
 function hasChecksum(token: string, prefix: string): boolean {

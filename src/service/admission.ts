@@ -1,8 +1,8 @@
 import type { Denial } from '../core/denial.ts'
 import { andThen, type MaybePromise } from '../core/maybe-promise.ts'
-import type { Digest } from '../core/token.ts'
 import type { Authenticator, Verdict } from './authenticate.ts'
 import type { AuthFailures, Turnstile } from './ports/limits.ts'
+import type { PresentedToken } from './ports/presented-token.ts'
 
 /** The first question about a credential: is it alive? And does this client fail too often? */
 export interface Admission {
@@ -10,7 +10,7 @@ export interface Admission {
    * A live token is let in also when the client's budget of failures is spent. Throws, or rejects, when the gate cannot
    * find out.
    */
-  admit(digest: Digest, remoteAddress: string): MaybePromise<Verdict>
+  admit(token: PresentedToken, remoteAddress: string): MaybePromise<Verdict>
   /** Counts a denial that needed no question, and answers what the client is to be told. */
   fail(denial: Denial, remoteAddress: string): Denial
 }
@@ -42,11 +42,11 @@ export function createAdmission({
 
   return {
     fail,
-    admit(digest, remoteAddress) {
-      const ask = () => authenticator.authorise(digest, [])
+    admit(token, remoteAddress) {
+      const ask = () => authenticator.authorise(token, [])
       const isSpent = failures.waitMs(remoteAddress) > 0
       // What is at hand costs nothing, so that no flood keeps out a client that the gate knows.
-      const answer = isSpent && !authenticator.knows(digest) ? turnstile.pass(ask) : ask()
+      const answer = isSpent && !authenticator.knows(token) ? turnstile.pass(ask) : ask()
       if (answer === undefined) {
         return { allowed: false, reason: 'too-many-failures', waitMs: fullLineWaitMs }
       }

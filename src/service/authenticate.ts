@@ -1,11 +1,13 @@
 import type { Clock } from '../clock.ts'
 import { type Credential, decide, type Principal } from '../core/decide.ts'
 import type { Denial } from '../core/denial.ts'
+import { areSameDomains } from '../core/domain.ts'
 import type { DomainRecord } from '../core/grants.ts'
 import { andThen, isPromise, type MaybePromise } from '../core/maybe-promise.ts'
 import type { Sighting } from '../core/sighting.ts'
-import { type Digest, type PresentedToken, parseToken } from '../core/token.ts'
+import { type Digest, digestToken, isWellFormed } from '../core/token.ts'
 import type { Answer, Lookup, Trust } from './ports/lookup.ts'
+import type { PresentedToken, RecentTokens } from './ports/presented-token.ts'
 
 /** Leave to send, as of now. */
 export interface Clearance {
@@ -27,25 +29,27 @@ export class Undecided extends Error {
 
 /** The one way in: both traffic edges ask here, and nowhere else. */
 export interface Authenticator {
-  /** Reads a bearer token as presented. Unproven: it still has to be asked about. */
-  present(bearerToken: string): PresentedToken
-  /** Whether the token's record is at hand, so that to ask costs nothing. */
-  knows(digest: Digest): boolean
+  /** Reads a bearer token as presented. Unproven: it still has to be asked about. Undefined: no token has that form. */
+  present(bearerToken: string): PresentedToken | undefined
+  /** Whether the answer is at hand, so that to ask costs nothing. */
+  knows(token: PresentedToken): boolean
   /**
    * May the holder of this token send as every one of these domains (A-labels), now? Without domains: is it alive?
    * At once when all of it is in memory. Throws, or rejects, when the gate cannot find out, which is never a denial.
-   * `known` is an earlier answer to this very question, which is not checked: digest and senders must be the same. It is the
-   * answer while it still holds. Without `trust` nobody hears of changes, and the store is asked.
+   * The token's last clearance is the answer where it was for the same domains and still holds. Without `trust` nobody hears of
+   * changes, and the store is asked.
    */
-  authorise(digest: Digest, senders: readonly string[], known?: Clearance): MaybePromise<Verdict>
-  /** The same, each domain by itself and in its order, from one reading of the credential. */
-  authoriseEach(digest: Digest, senders: readonly string[]): MaybePromise<readonly Verdict[]>
+  authorise(token: PresentedToken, senders: readonly string[]): MaybePromise<Verdict>
+  /** The same, each domain by itself and in its order, from one reading of the credential. Of several nothing is remembered. */
+  authoriseEach(token: PresentedToken, senders: readonly string[]): MaybePromise<readonly Verdict[]>
 }
 
-interface AuthenticatorDeps {
+export interface AuthenticatorDeps {
   readonly lookup: Lookup
   /** Left out when every question goes to the store, whose answer needs nobody's confirmation. */
   readonly trust?: Trust
+  /** Left out: nothing is remembered from one presentation to the next. */
+  readonly recentTokens?: RecentTokens
   readonly clock: Pick<Clock, 'now'>
   readonly tokenPrefix: string
 }
@@ -56,15 +60,21 @@ interface Facts {
   readonly domains: readonly Sighting<DomainRecord>[]
 }
 
+/** So often at least the records behind a clearance are looked up, so that they stay among those that were used lately. */
+const periodMs = 10_000
+
 /** Records that changed while they were read are read again, three times. */
 const maxReadings = 4
 
 /** For an answer of this moment. Whether it has changed since, only the store can say. */
 const trustTheStore: Trust = { mayDecide: () => true, believes: () => true }
 
+const forgetful: RecentTokens = { find: () => undefined, keep() {} }
+
 export function createAuthenticator({
   lookup,
   trust = trustTheStore,
+  recentTokens = forgetful,
   clock,
   tokenPrefix,
 }: AuthenticatorDeps): Authenticator {
@@ -137,22 +147,53 @@ export function createAuthenticator({
   }
 
   const hearsOfChanges = trust !== trustTheStore
-  const knows = (digest: Digest) => lookup.holdsCredential?.(digest) ?? false
+  const holdsCredential = (digest: Digest) => lookup.holdsCredential?.(digest) ?? false
+
+  /** If it answers this question and still holds. Without domains any does: who may send is alive. */
+  function lastClearance(token: PresentedToken, senders: readonly string[]): Clearance | undefined {
+    const { clearance, clearedFor, clearedIn } = token
+    if (clearance === undefined || clearedIn !== periodOf(clock.now())) return undefined
+    const answers = senders.length === 0 || areSameDomains(senders, clearedFor)
+    return answers && clearance.stillHolds() ? clearance : undefined
+  }
+
+  /** Leave to send, which answers both questions. Without `trust` nobody would hear that it ends. */
+  function remember(token: PresentedToken, senders: readonly string[], verdict: Verdict): Verdict {
+    if (!verdict.allowed) token.clearance = undefined
+    else if (senders.length > 0 && hearsOfChanges) {
+      if (token.clearance === undefined) recentTokens.keep(token)
+      token.clearance = verdict
+      token.clearedFor = [...senders]
+      token.clearedIn = periodOf(clock.now())
+    }
+    return verdict
+  }
+
+  function authorise(token: PresentedToken, senders: readonly string[]): MaybePromise<Verdict> {
+    const conclude = (facts: Facts) => remember(token, senders, judge(senders, facts))
+    return lastClearance(token, senders) ?? decideOnBelieved(token.digest, senders, conclude)
+  }
 
   return {
-    present: (bearerToken) => parseToken(bearerToken, tokenPrefix, knows),
-    knows,
-
-    authorise(digest, senders, known) {
-      if (hearsOfChanges && known?.stillHolds() === true) return known
-      return decideOnBelieved(digest, senders, (facts) => judge(senders, facts))
+    present(bearerToken) {
+      const digest = digestToken(bearerToken)
+      const recent = recentTokens.find(digest)
+      if (recent !== undefined) return recent
+      const mayBeOne = holdsCredential(digest) || isWellFormed(bearerToken, tokenPrefix)
+      return mayBeOne ? presentedToken(digest) : undefined
     },
 
-    authoriseEach(digest, senders) {
-      if (senders.length === 1)
-        return decideOnBelieved(digest, senders, (facts) => [judge(senders, facts)])
-      const names = [...new Set(senders)]
-      return decideOnBelieved(digest, names, ({ credential, domains }) => {
+    knows: (token) => lastClearance(token, []) !== undefined || holdsCredential(token.digest),
+
+    authorise,
+
+    authoriseEach(token, senders) {
+      // Nearly always there is one, and a set costs as much as all of its check.
+      const names = senders.length === 1 ? senders : [...new Set(senders)]
+      if (names.length === 1) {
+        return andThen(authorise(token, names), (verdict) => senders.map(() => verdict))
+      }
+      return decideOnBelieved(token.digest, names, ({ credential, domains }) => {
         const verdicts = new Map(
           names.map((name, i) => [
             name,
@@ -163,6 +204,15 @@ export function createAuthenticator({
       })
     },
   }
+}
+
+function periodOf(at: number): number {
+  return Math.floor(at / periodMs)
+}
+
+/** Nothing is known of it yet. */
+export function presentedToken(digest: Digest): PresentedToken {
+  return { digest, clearance: undefined, clearedFor: [], clearedIn: 0, assertion: undefined }
 }
 
 function isAtHand<T>(answer: Answer<T>): answer is Sighting<T> {

@@ -33,8 +33,8 @@ export function createCallers({ registry, authenticator }: CallersDeps) {
     origin: string,
   ): Promise<Caller | undefined> {
     const presented = authenticator.present(bearerToken)
-    if (!presented.wellFormed) return undefined
-    const verdict = await authenticator.authorise(presented.digest, [])
+    if (presented === undefined) return undefined
+    const verdict = await authenticator.authorise(presented, [])
     if (!verdict.allowed) return undefined
     const token = await registry.getToken(verdict.principal.tokenId)
     if (token === undefined) return undefined

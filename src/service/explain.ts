@@ -40,8 +40,8 @@ export function createExplain({ authenticator, registry, clock }: ExplainDeps) {
       return decide(credential, [{ name: domain, record }], clock.now())
     }
     const presented = authenticator.present(asked.bearerToken)
-    if (!presented.wellFormed) return { allowed: false, reason: 'malformed-token' }
-    return authenticator.authorise(presented.digest, [domain])
+    if (presented === undefined) return { allowed: false, reason: 'malformed-token' }
+    return authenticator.authorise(presented, [domain])
   }
 
   /** `from` is an address or a bare domain. */

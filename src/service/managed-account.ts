@@ -41,7 +41,7 @@ export function createManagedAccount({ registry, authenticator, clock }: Managed
 
   async function idOf(bearerToken: string): Promise<number | undefined> {
     const presented = authenticator.present(bearerToken)
-    if (!presented.wellFormed) return undefined
+    if (presented === undefined) return undefined
     return (await registry.findCredential(presented.digest)).value?.tokenId
   }
 
@@ -79,7 +79,7 @@ export function createManagedAccount({ registry, authenticator, clock }: Managed
     async explain(caller: Caller, asked: AskedToken, from: string): Promise<Explanation> {
       const name = senderDomain(from)
       if (name === undefined) return notAnAddress(from)
-      if ('bearerToken' in asked && !authenticator.present(asked.bearerToken).wellFormed) {
+      if ('bearerToken' in asked && authenticator.present(asked.bearerToken) === undefined) {
         return explanationOf({ allowed: false, reason: 'malformed-token' }, name)
       }
       const token = await findToken(caller, asked)

@@ -5,7 +5,7 @@ import {
   readImportedCredential,
   readNamedGrants,
 } from '../../src/core/imported-credential.ts'
-import { digestToken, mintToken, parseToken } from '../../src/core/token.ts'
+import { digestToken, mintToken } from '../../src/core/token.ts'
 
 const now = Date.UTC(2026, 10, 24, 12)
 const token = 'a-token-of-another-program'
@@ -49,7 +49,7 @@ test('a digest is taken in hexadecimal, base64 and base64url, and is the one tha
   ]
   for (const sha256 of spellings) {
     const { digest, bearerToken } = credential({ name: 'x', sha256, domains: 'acme.test' })
-    expect(parseToken(token, 'pst_')).toEqual({ wellFormed: true, digest })
+    expect(digest).toBe(digestToken(token))
     expect(bearerToken).toBeNull()
   }
 })

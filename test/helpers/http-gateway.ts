@@ -1,6 +1,7 @@
 import { createHttpApp, type HttpGatewayOptions } from '../../middleware/gateway.ts'
 import { createGatewayServer } from '../../middleware/server.ts'
 import { createAssertionSigner } from '../../src/assertion/signer.ts'
+import { createRecentTokens } from '../../src/cache/recent-tokens.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
@@ -26,6 +27,7 @@ export async function startHttpGateway(
       authenticator: createAuthenticator({
         lookup,
         clock,
+        recentTokens: createRecentTokens(100),
         tokenPrefix: 'pst_',
         ...(trust && { trust }),
       }),

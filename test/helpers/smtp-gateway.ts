@@ -1,7 +1,8 @@
 import { onTestFinished } from 'vitest'
 import { createSmtpGateway, type SmtpGatewayOptions, type SmtpLimits } from '../../smtp/server.ts'
 import { createAssertionSigner } from '../../src/assertion/signer.ts'
-import { systemClock } from '../../src/clock.ts'
+import { createRecentTokens } from '../../src/cache/recent-tokens.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { createAuthenticator } from '../../src/service/authenticate.ts'
@@ -15,8 +16,13 @@ export async function startSmtpGateway(
   {
     trust,
     limits,
+    decisionClock = systemClock,
     ...more
-  }: Partial<SmtpGatewayOptions> & { readonly trust?: Trust; readonly limits?: SmtpLimits } = {},
+  }: Partial<SmtpGatewayOptions> & {
+    readonly trust?: Trust
+    readonly limits?: SmtpLimits
+    readonly decisionClock?: Pick<Clock, 'now'>
+  } = {},
 ) {
   const logged: Record<string, unknown>[] = []
   const log = createLog('debug', { write: (line) => logged.push(JSON.parse(line)) })
@@ -26,7 +32,8 @@ export async function startSmtpGateway(
     {
       authenticator: createAuthenticator({
         lookup,
-        clock,
+        clock: decisionClock,
+        recentTokens: createRecentTokens(100),
         tokenPrefix: 'pst_',
         ...(trust && { trust }),
       }),

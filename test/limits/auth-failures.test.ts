@@ -3,7 +3,7 @@ import { createAuthFailures } from '../../src/limits/auth-failures.ts'
 import { createTurnstile } from '../../src/limits/turnstile.ts'
 import { createWindowCounts } from '../../src/limits/window-counts.ts'
 import { createAdmission } from '../../src/service/admission.ts'
-import type { Authenticator, Verdict } from '../../src/service/authenticate.ts'
+import { type Authenticator, presentedToken, type Verdict } from '../../src/service/authenticate.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
 const rate = { limit: 3, windowMs: 60_000 }
@@ -45,8 +45,8 @@ function admissionOver({ atOnce = 1, maxWaiting = 1 } = {}) {
   const principal = { tokenId: 1, accountId: 1, standing: 'active', endsAt: null } as const
   const allowed: Verdict = { allowed: true, principal, stillHolds: () => true }
   const authenticator: Pick<Authenticator, 'authorise' | 'knows'> = {
-    knows: (digest) => digest === 'live',
-    authorise(digest) {
+    knows: ({ digest }) => digest === 'live',
+    authorise({ digest }) {
       if (digest === 'live') return allowed
       questions.push(digest)
       return new Promise((resolve) => {
@@ -61,19 +61,21 @@ function admissionOver({ atOnce = 1, maxWaiting = 1 } = {}) {
   for (let i = 0; i < rate.limit; i++) {
     admission.fail({ allowed: false, reason: 'malformed-token' }, '192.0.2.1')
   }
-  return { admission, clock, questions, release: () => held.shift()?.() }
+  const admit = (digest: string, remoteAddress: string) =>
+    admission.admit(presentedToken(digest), remoteAddress)
+  return { admit, clock, questions, release: () => held.shift()?.() }
 }
 
 test('a client whose budget is spent is served at once with a live token that is in memory', () => {
-  const { admission, questions } = admissionOver()
-  expect(admission.admit('live', '192.0.2.1')).toMatchObject({ allowed: true })
+  const { admit, questions } = admissionOver()
+  expect(admit('live', '192.0.2.1')).toMatchObject({ allowed: true })
   expect(questions).toEqual([])
 })
 
 test('a live token that is not in memory is looked up in its turn, and those beyond the line hear to come back soon', async () => {
-  const { admission, questions, release } = admissionOver()
-  const [first, cold] = [admission.admit('x', '192.0.2.1'), admission.admit('cold', '192.0.2.1')]
-  const late = admission.admit('y', '192.0.2.1')
+  const { admit, questions, release } = admissionOver()
+  const [first, cold] = [admit('x', '192.0.2.1'), admit('cold', '192.0.2.1')]
+  const late = admit('y', '192.0.2.1')
   expect(late).toMatchObject({ allowed: false, reason: 'too-many-failures', waitMs: 1_000 })
   expect(questions).toEqual(['x'])
   release()
@@ -84,9 +86,9 @@ test('a live token that is not in memory is looked up in its turn, and those bey
 })
 
 test('others are not kept waiting by a flood', () => {
-  const { admission, questions } = admissionOver()
-  for (let i = 0; i < 10; i++) void admission.admit(`x${i}`, '192.0.2.1')
-  void admission.admit('z', '198.51.100.1')
+  const { admit, questions } = admissionOver()
+  for (let i = 0; i < 10; i++) void admit(`x${i}`, '192.0.2.1')
+  void admit('z', '198.51.100.1')
   expect(questions).toEqual(['x0', 'z'])
 })
 

@@ -2,7 +2,8 @@ import type { RedisCommands } from '../../src/cache/redis-cache.ts'
 import type { Credential } from '../../src/core/decide.ts'
 import type { Sighting } from '../../src/core/sighting.ts'
 import type { Membership } from '../../src/membership.ts'
-import type { Verdict } from '../../src/service/authenticate.ts'
+import { presentedToken, type Verdict } from '../../src/service/authenticate.ts'
+import type { PresentedToken } from '../../src/service/ports/presented-token.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { ModelDatabase } from './database.ts'
 import type { Modules } from './modules.ts'
@@ -98,6 +99,8 @@ export async function startGate(
     },
   )
   const { authenticator, trouble, leave } = membership
+  /** In place of `present`: the simulation knows digests, and no texts. Nothing is forgotten. */
+  const recent = new Map<string, PresentedToken>()
   const aWhile = (most: number) => new Promise<void>((done) => process.later(most, done))
 
   return {
@@ -110,7 +113,9 @@ export async function startGate(
     }),
 
     async handle(digest, domain, decided) {
-      const ask = (senders: readonly string[]) => authenticator.authorise(digest, senders)
+      const token = recent.get(digest) ?? presentedToken(digest)
+      recent.set(digest, token)
+      const ask = (senders: readonly string[]) => authenticator.authorise(token, senders)
       try {
         // Like a session: its log-in, its sender, and the last byte each ask for themselves.
         if (world.chance(0.3)) {
@@ -121,7 +126,7 @@ export async function startGate(
         let verdict: Verdict = await ask([domain])
         if (verdict.allowed && world.chance(0.5)) {
           await aWhile(world.chance(0.1) ? world.between(0, 1_500) : world.between(0, 20))
-          verdict = await authenticator.authorise(digest, [domain], verdict)
+          verdict = await ask([domain])
         }
         decided(verdict.allowed ? 'allowed' : 'denied', verdict)
       } catch (error) {

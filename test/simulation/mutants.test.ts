@@ -98,6 +98,10 @@ const mutants: readonly Mutant[] = [
     edits: [['service/authenticate.ts', 'stillHolds: () =>', 'stillHolds: () => true ||']],
   },
   {
+    name: 'an answer from before is not asked whether it still holds',
+    edits: [['service/authenticate.ts', 'answers && clearance.stillHolds()', 'answers']],
+  },
+  {
     name: 'the lease is not looked at in the decision',
     edits: [['service/authenticate.ts', 'if (!trust.mayDecide())', 'if (false)']],
   },

@@ -8,7 +8,12 @@ import type { Session } from '../../smtp/session.ts'
 import { createSubmission } from '../../smtp/submission.ts'
 import type { Principal } from '../../src/core/decide.ts'
 import type { Admission } from '../../src/service/admission.ts'
-import type { Authenticator, Clearance, Verdict } from '../../src/service/authenticate.ts'
+import {
+  type Authenticator,
+  type Clearance,
+  presentedToken,
+  type Verdict,
+} from '../../src/service/authenticate.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { createHeldRelay } from '../helpers/held-relay.ts'
 
@@ -46,7 +51,8 @@ test('a dot whose question had to be waited for is asked about again behind what
     const taken = { code: 250, lines: ['Ok'] }
     return { mail: taken, rcpt: taken }
   }
-  const session = { digest: 'of a token', closed: false, requestId: () => 'id' } as Session
+  const presented = presentedToken('of a token')
+  const session = { presented, closed: false, requestId: () => 'id' } as Session
   const smtp = { hostNameAppearsAs: 'client.test', remoteAddress: '192.0.2.1' } as SMTPServerSession
   const address = (text: string) => ({ address: text, args: false }) as SMTPServerAddress
   await submission.mail(session, smtp, address('a@ok.test'))

@@ -23,7 +23,8 @@ beforeEach(async () => {
   node.store.allow(token, ['ok.test'])
   relay = await startScriptedRelay()
   onTestFinished(() => relay.close())
-  gate = await startSmtpGateway(node.lookup, relay.port, { trust: node.trust })
+  const { trust, clock: decisionClock } = node
+  gate = await startSmtpGateway(node.lookup, relay.port, { trust, decisionClock })
   client = await connectSmtp(gate.address)
   await client.say('EHLO client.test')
   await client.say(plain(token))
