@@ -12,7 +12,7 @@ export interface PresentedToken extends AssertionSlot {
   clearance: Clearance | undefined
   /** The domains (A-labels) that it was asked for. */
   clearedFor: readonly string[]
-  /** In which period. */
+  /** In which ten seconds it was given, as the authenticator counts them. */
   clearedIn: number
 }
 
